@@ -1,0 +1,45 @@
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv/bin
+# Room for all portable tests in one process; a board's own heap is a matter of the tests.
+MP_TEST_HEAP ?= 1m
+MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
+
+.PHONY: help setup demo test test-fast lint ruff format size clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Make the checkout ready: .venv/ and .cache/ (every other target does this first)
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup ## Run a Big Peer and virtual boards on this machine (options in DEMO_ARGS)
+	$(VENV)/edge-peer demo $(DEMO_ARGS)
+
+test: lint ## Run everything that has to pass: lint, portable tests, pytest
+	$(MICROPYTHON) tests/run.py
+	$(VENV)/pytest
+
+test-fast: ruff ## Run the tests that take seconds: ruff, portable tests, pytest without slow
+	$(MICROPYTHON) tests/run.py
+	$(VENV)/pytest -m "not slow"
+
+lint: ruff ## Check style and types
+	$(VENV)/mypy
+
+ruff: setup
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+
+format: setup ## Rewrite the sources in the house format
+	$(VENV)/ruff check --fix
+	$(VENV)/ruff format
+
+size: setup ## Count what a board carries: source lines and bytes of .mpy
+	$(VENV)/python -m edge_tools.size
+
+clean: ## Remove everything that make has made
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

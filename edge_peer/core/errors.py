@@ -1,0 +1,53 @@
+"""
+Every error this package raises on purpose.
+
+Catch by branch, never by message text: which branch an error sits on says who
+is at fault and therefore what the caller may do next.
+
+    EdgeError
+      LocalProtocolError     this program called the API out of turn: a bug here
+      RemoteProtocolError    the other peer broke the protocol: drop the link
+        FormatError          its bytes are not what SPEC.md says: the same, one parser lower
+      ConfigError            edge.json is wrong: tell the person who wrote it
+      StorageError           the medium failed, or holds what this version cannot read
+        StoreFull            the configured bound is reached: wait for sync, or evict, then retry
+      QueryError             the query text or its arguments are wrong: tell the person who wrote it
+
+Messages never carry keys, tokens or document contents.
+"""
+
+
+class EdgeError(Exception):
+    pass
+
+
+class LocalProtocolError(EdgeError):
+    pass
+
+
+class RemoteProtocolError(EdgeError):
+    pass
+
+
+class FormatError(RemoteProtocolError):
+    pass
+
+
+class ConfigError(EdgeError):
+    pass
+
+
+class StorageError(EdgeError):
+    pass
+
+
+class StoreFull(StorageError):
+    pass
+
+
+class QueryError(EdgeError):
+    """`column` is the 1-based place in the statement, 0 when no single place is wrong."""
+
+    def __init__(self, message: str, column: int = 0) -> None:
+        super().__init__("%s (column %d)" % (message, column) if column else message)
+        self.column = column

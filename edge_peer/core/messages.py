@@ -1,0 +1,330 @@
+"""
+What two peers say to each other about documents, byte by byte.
+
+A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
+
+    KNOW     1 | vector                                 the receiver's K
+    HELLO    2 | flags u8 | epoch | resume | base | sender's epoch |
+               count | (statement text | arguments length | arguments)*
+    DURABLE  3 | vector                                 D
+    DELTA    4 | previous cursor | count | records
+    DONE     5 | previous cursor | cursor - previous | cursor - own seq |
+               count | (author | seq | evicted)*
+
+    vector   count | (author | seq)*
+    author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
+    record   flags u8 | arrival - previous | [id text] | [run count] | runs
+    run      [author | seq - its last] | stamp - last, zigzag | shape | values
+    shape    slot << 1, or slot << 1 | 1 | collection text | count | (cell head)*
+
+All numbers are varints unless said otherwise. Authors, and shapes (a collection
+and a list of paths), are interned in slots that the sender assigns; both sides
+forget them with the link. A record of the most common kind (a new document of
+the sender's own, with an automatic id and a shape that went before) costs six
+bytes and its values.
+"""
+
+from collections import namedtuple
+
+from edge_peer.core import document as documents
+from edge_peer.core.codec import value_end
+from edge_peer.core.document import AUTHOR_SIZE, CELL_COUNT_MAX, REGISTER, Cell
+from edge_peer.core.errors import FormatError
+from edge_peer.core.ids import automatic_id
+from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_peer.core.document import Document
+    from edge_peer.core.log import Put
+    from edge_peer.core.store import Vector
+
+KNOW = 1
+HELLO = 2
+DURABLE = 3
+DELTA = 4
+DONE = 5
+
+# HELLO flags: what the receiver wants beside its subscriptions.
+WANTS_ALL = 1  # every document: a Big Peer
+WANTS_UNDURABLE = 2  # every document that the Big Peer may not have: a relay
+RELAYS = 4  # and it is one: its log holds more than its own documents
+
+# Record flags
+ID_IMPLIED = 1  # the id is automatic_id(first run's stamp, its author)
+OWN = 2  # one run, by the sender, its seq the arrival number
+
+AUTHOR_SLOTS = 32
+SHAPE_SLOTS = 16
+VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
+RECORD_COUNT_MAX = 64
+SUBSCRIPTION_COUNT_MAX = 8
+STATEMENT_BYTES_MAX = 512
+ARGUMENTS_BYTES_MAX = 512
+COLLECTION_BYTES_MAX = 64
+ID_BYTES_MAX = 128
+RECORD_OVERHEAD_MAX = 64 + COLLECTION_BYTES_MAX  # beside the document's own encoding and the id
+
+Know = namedtuple("Know", ("vector",))
+Hello = namedtuple("Hello", ("flags", "epoch", "resume", "base", "sender_epoch", "subscriptions"))
+Durable = namedtuple("Durable", ("vector",))
+Delta = namedtuple(
+    "Delta", ("previous", "records")
+)  # records: [(arrival, collection, id, document)]
+Done = namedtuple(
+    "Done", ("previous", "cursor", "own_seq", "entries")
+)  # entries: [(author, seq, evicted)]
+
+
+class Interner:
+    """The sender's side of a table of slots: the oldest gives way to the newest."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._slots: dict[object, int] = {}
+        self._keys: list[object] = []
+        self._next = 0
+
+    def refer(self, out: bytearray, key: object) -> "tuple[int, bool]":
+        """Write the reference; return (slot, whether the definition must follow)."""
+        slot = self._slots.get(key)
+        if slot is not None:
+            put_varint(out, slot << 1)
+            return slot, False
+        slot = self._next
+        self._next = (slot + 1) % self._size
+        if slot < len(self._keys):
+            del self._slots[self._keys[slot]]
+            self._keys[slot] = key
+        else:
+            self._keys.append(key)
+        self._slots[key] = slot
+        put_varint(out, slot << 1 | 1)
+        return slot, True
+
+
+class Encoder:
+    """One direction of one link. Every method returns the bytes of one message."""
+
+    def __init__(self, own_author: bytes) -> None:
+        self._own_author = own_author
+        self._authors = Interner(AUTHOR_SLOTS)
+        self._shapes = Interner(SHAPE_SLOTS)
+        self._seqs = [0] * AUTHOR_SLOTS
+        self._stamp = 0
+
+    def vector(self, kind: int, vector: "Vector") -> bytes:
+        """KNOW or DURABLE, of at most VECTOR_PART_MAX entries."""
+        out = bytearray([kind])
+        put_varint(out, len(vector))
+        for author in sorted(vector):
+            self._put_author(out, author)
+            put_varint(out, vector[author])
+        return bytes(out)
+
+    def hello(self, hello: Hello) -> bytes:
+        out = bytearray([HELLO, hello.flags])
+        for number in (hello.epoch, hello.resume, hello.base, hello.sender_epoch):
+            put_varint(out, number)
+        put_varint(out, len(hello.subscriptions))
+        for statement, arguments in hello.subscriptions:
+            put_text(out, statement)
+            put_varint(out, len(arguments))
+            out += arguments
+        return bytes(out)
+
+    def delta(self, previous: int, puts: "list[Put]", bodies: "list[Document]") -> bytes:
+        """`bodies`: the cells of each put that the receiver needs."""
+        out = bytearray([DELTA])
+        put_varint(out, previous)
+        put_varint(out, len(puts))
+        for i in range(len(puts)):
+            collection, id, arrival, _ = puts[i]
+            self._put_record(out, arrival - previous, arrival, collection, id, bodies[i])
+            previous = arrival
+        return bytes(out)
+
+    def done(self, done: Done) -> bytes:
+        out = bytearray([DONE])
+        put_varint(out, done.previous)
+        put_varint(out, done.cursor - done.previous)
+        put_varint(out, done.cursor - done.own_seq)
+        put_varint(out, len(done.entries))
+        for author, seq, evicted in done.entries:
+            self._put_author(out, author)
+            put_varint(out, seq)
+            put_varint(out, evicted)
+        return bytes(out)
+
+    def _put_author(self, out: bytearray, author: bytes) -> int:
+        slot, new = self._authors.refer(out, author)
+        if new:
+            out += author
+            self._seqs[slot] = 0
+        return slot
+
+    def _put_record(  # type: ignore[no-untyped-def]
+        self, out: bytearray, step: int, arrival: int, collection: str, id: str, document
+    ) -> None:
+        runs = documents.runs_of(document)
+        stamp, author, seq = runs[0][0]
+        own = len(runs) == 1 and author == self._own_author and seq == arrival
+        implied = id == automatic_id(stamp, author)
+        out.append((ID_IMPLIED if implied else 0) | (OWN if own else 0))
+        put_varint(out, step)
+        if not implied:
+            put_text(out, id)
+        if not own:
+            put_varint(out, len(runs))
+        for (stamp, author, seq), paths in runs:
+            if not own:
+                slot = self._put_author(out, author)
+                put_zigzag(out, seq - self._seqs[slot])
+                self._seqs[slot] = seq
+            put_zigzag(out, stamp - self._stamp)
+            self._stamp = stamp
+            self._put_shape(out, collection, tuple(paths))
+            for path in paths:
+                out += document[path].value
+
+    def _put_shape(self, out: bytearray, collection: str, paths: "tuple[str, ...]") -> None:
+        _, new = self._shapes.refer(out, (collection, paths))
+        if new:
+            put_text(out, collection)
+            put_varint(out, len(paths))
+            for path in paths:
+                documents.put_cell_head(out, path, REGISTER)
+
+
+class Decoder:
+    """The other direction: reads what the neighbour's Encoder wrote, or raises FormatError."""
+
+    def __init__(self, their_author: bytes) -> None:
+        self._their_author = their_author
+        self._authors = [b""] * AUTHOR_SLOTS
+        self._shapes: list[tuple[str, list[str]] | None] = [None] * SHAPE_SLOTS
+        self._seqs = [0] * AUTHOR_SLOTS
+        self._stamp = 0
+
+    def messages(self, data: bytes):  # type: ignore[no-untyped-def]
+        """Yield the messages of one link message; each as soon as it is whole."""
+        reader = Reader(data)
+        takers = {
+            KNOW: self._take_know,
+            HELLO: self._take_hello,
+            DURABLE: self._take_durable,
+            DELTA: self._take_delta,
+            DONE: self._take_done,
+        }
+        while not reader.at_end():
+            kind = reader.byte()
+            if kind not in takers:
+                raise FormatError("message kind %d is not known here" % kind)
+            yield takers[kind](reader)
+
+    def _take_know(self, reader: Reader) -> Know:
+        return Know(self._take_vector(reader))
+
+    def _take_durable(self, reader: Reader) -> Durable:
+        return Durable(self._take_vector(reader))
+
+    def _take_vector(self, reader: Reader) -> "Vector":
+        vector = {}
+        for _ in range(reader.count(VECTOR_PART_MAX)):
+            slot = self._take_author(reader)
+            vector[self._authors[slot]] = reader.varint()
+        return vector
+
+    def _take_hello(self, reader: Reader) -> Hello:
+        flags = reader.byte()
+        numbers = [reader.varint() for _ in range(4)]
+        subscriptions = []
+        for _ in range(reader.count(SUBSCRIPTION_COUNT_MAX)):
+            statement = reader.text(STATEMENT_BYTES_MAX)
+            subscriptions.append((statement, reader.take(reader.count(ARGUMENTS_BYTES_MAX))))
+        return Hello(flags, numbers[0], numbers[1], numbers[2], numbers[3], tuple(subscriptions))
+
+    def _take_delta(self, reader: Reader) -> Delta:
+        previous = arrival = reader.varint()
+        records = []
+        for _ in range(reader.count(RECORD_COUNT_MAX)):
+            record = self._take_record(reader, arrival)
+            arrival = record[0]
+            records.append(record)
+        return Delta(previous, records)
+
+    def _take_done(self, reader: Reader) -> Done:
+        previous = reader.varint()
+        cursor = previous + reader.varint()
+        own_seq = cursor - reader.varint()
+        if own_seq < 0:
+            raise FormatError("own seq below zero")
+        entries = []
+        for _ in range(reader.count(VECTOR_PART_MAX)):
+            slot = self._take_author(reader)
+            entries.append((self._authors[slot], reader.varint(), reader.varint()))
+        return Done(previous, cursor, own_seq, entries)
+
+    def _take_author(self, reader: Reader) -> int:
+        slot, new = _take_reference(reader, AUTHOR_SLOTS)
+        if new:
+            self._authors[slot] = reader.take(AUTHOR_SIZE)
+            self._seqs[slot] = 0
+        elif not self._authors[slot]:
+            raise FormatError("author slot %d was never defined" % slot)
+        return slot
+
+    def _take_record(self, reader: Reader, previous: int):  # type: ignore[no-untyped-def]
+        """Return (arrival, collection, id, document)."""
+        flags = reader.byte()
+        if flags & ~(ID_IMPLIED | OWN):
+            raise FormatError("record flags 0x%02x" % flags)
+        arrival = previous + reader.varint()
+        if arrival <= previous:
+            raise FormatError("arrival numbers must rise")
+        id = "" if flags & ID_IMPLIED else reader.text(ID_BYTES_MAX)
+        document: Document = {}
+        run_count = 1 if flags & OWN else reader.count(CELL_COUNT_MAX)
+        collection = None
+        for _ in range(run_count):
+            author, seq = (self._their_author, arrival) if flags & OWN else self._take_dot(reader)
+            stamp = documents.check_stamp(self._stamp + reader.zigzag())
+            self._stamp = stamp
+            if flags & ID_IMPLIED and not id:
+                id = automatic_id(stamp, author)
+            shape = self._take_shape(reader)
+            if collection is not None and collection != shape[0]:
+                raise FormatError("one record in two collections")
+            collection = shape[0]
+            for path in shape[1]:
+                start = reader.position
+                value = reader.take(value_end(reader.data, start) - start)
+                document[path] = Cell(stamp, author, seq, REGISTER, value)
+        if not id or not document or len(document) > CELL_COUNT_MAX:
+            raise FormatError("a record without an id or fields, or with too many")
+        return arrival, collection, id, document
+
+    def _take_dot(self, reader: Reader) -> "tuple[bytes, int]":
+        slot = self._take_author(reader)
+        seq = documents.check_seq(self._seqs[slot] + reader.zigzag())
+        self._seqs[slot] = seq
+        return self._authors[slot], seq
+
+    def _take_shape(self, reader: Reader) -> "tuple[str, list[str]]":
+        slot, new = _take_reference(reader, SHAPE_SLOTS)
+        if new:
+            collection = reader.text(COLLECTION_BYTES_MAX)
+            if not collection:
+                raise FormatError("a collection without a name")
+            count = reader.count(CELL_COUNT_MAX)
+            paths = [documents.take_cell_head(reader)[0] for _ in range(count)]
+            self._shapes[slot] = (collection, paths)
+        shape = self._shapes[slot]
+        if shape is None:
+            raise FormatError("shape slot %d was never defined" % slot)
+        return shape
+
+
+def _take_reference(reader: Reader, size: int) -> "tuple[int, bool]":
+    reference = reader.count(2 * size - 1)
+    return reference >> 1, bool(reference & 1)
