@@ -45,7 +45,8 @@ WINDOW = 4  # frames in flight: bounds what either side holds for the other
 IDENTITY_BYTES_MAX = 128
 KEEPALIVE_MS = 5_000
 SILENCE_FACTOR = 3  # keep-alives missed before the link counts as gone
-OPEN_INTERVAL_MS = 1_000
+OPEN_MS_FIRST = 500  # OPEN is repeated after this, then after twice as long each time
+OPEN_MS_MAX = 8_000
 ACK_DELAY_MS = 100  # an acknowledgement waits this long for data to travel with
 RETRANSMIT_MS_FIRST = 1_000  # RFC 6298, 2.1
 RETRANSMIT_MS_MIN = 250  # above ACK_DELAY_MS and a frame of 256 bytes at 19,200 baud
@@ -109,6 +110,7 @@ class Link:
         self._events: list[Event] = []
         self._answers: list[bytes] = []  # OPEN, OPENED and CLOSE frames that wait to leave
         self._open_due_ms = now_ms
+        self._open_interval_ms = OPEN_MS_FIRST
         self._heard_ms = now_ms
         self._spoke_ms = now_ms
         # Sending: fragments not yet sent, then those sent and not yet acknowledged.
@@ -167,7 +169,8 @@ class Link:
         """Hand over every frame that may leave now."""
         if self.state == OPENING and now_ms >= self._open_due_ms:
             self._answers.append(self._opening(OPEN))
-            self._open_due_ms = now_ms + OPEN_INTERVAL_MS
+            self._open_due_ms = now_ms + self._open_interval_ms
+            self._open_interval_ms = min(2 * self._open_interval_ms, OPEN_MS_MAX)
         frames, self._answers = self._answers, []
         if self.state == ESTABLISHED:
             frames += self._data_frames(now_ms)

@@ -54,7 +54,7 @@ def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher
             raise QueryError("a subscription's arguments are a map")
         parsed.append((statement, arguments))
 
-    def matches(collection: str, id: str, document: documents.Document) -> bool:
+    def matches(collection: str, id: str, document: "documents.Document") -> bool:
         fields = None
         for statement, arguments in parsed:
             if statement.collection == collection:

@@ -1,0 +1,92 @@
+"""
+How peers reach the Big Peer: it listens on TCP, and reads from an MQTT broker.
+
+Either way a link is a Session like any other's (edge_peer/peer.py, Links). Through
+a broker all links share one connection; the topic tells them apart.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from edge_peer.core.errors import ConfigError
+from edge_peer.core.link import OPEN
+from edge_peer.host import lan, mqtt, system
+from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
+
+MQTT_LINK_COUNT_MAX = 10_000
+
+
+async def listen(links: Links, host: str, port: int) -> asyncio.Server:
+    """Serve peers over TCP; raises OSError when the port is taken."""
+
+    async def handle(medium: lan.Medium, channel: lan.StreamChannel) -> None:
+        reason = await links.run(medium, channel)
+        system.log(f"tcp link closed: {reason}")
+
+    return await lan.serve(host, port, handle)
+
+
+class MqttIngress:
+    """Every peer that reaches us through one broker."""
+
+    def __init__(self, links: Links, settings: dict[str, object]) -> None:
+        self._links = links
+        self._settings = settings
+        self._prefix = f"edge-peer/{links.local.app_id.hex()}"
+        self._channels: dict[str, mqtt.MqttChannel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.refused_count = 0  # messages that belong to no link and open none
+
+    async def run(self) -> None:
+        """Stay connected to the broker, for ever."""
+        delay_ms = RECONNECT_MS_MIN
+        while True:
+            gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            client_id = f"edge-peer-big-{self._links.local.store.author.hex()}"
+            broker = mqtt.Broker(self._settings, client_id, [f"{self._prefix}/to-big/+"])
+            broker.on_message = self._route(broker)
+            broker.on_lost = gone.set_result
+            try:
+                await broker.start()
+                system.log(f"{mqtt.label(self._settings)}: connected")
+                delay_ms = RECONNECT_MS_MIN
+                reason = await gone
+            except OSError as error:
+                reason = str(error)
+            finally:
+                for channel in list(self._channels.values()):
+                    channel.lose("the broker is gone")
+                await broker.stop()
+            label = mqtt.label(self._settings)
+            system.log(f"{label}: {reason}; trying again in {delay_ms} ms")
+            await asyncio.sleep(delay_ms / 1000)
+            delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
+
+    def _route(self, broker: mqtt.Broker) -> Callable[[str, bytes, Callable[[], None]], None]:
+        def deliver(topic: str, payload: bytes, acknowledge: Callable[[], None]) -> None:
+            author = topic.rsplit("/", 1)[-1]
+            if author not in self._channels:
+                if payload[:1] != bytes([OPEN]) or len(self._channels) >= MQTT_LINK_COUNT_MAX:
+                    self.refused_count += 1  # left over from a link that is gone
+                    acknowledge()
+                    return
+                self._open(broker, author)
+            self._channels[author].deliver(payload, acknowledge)
+
+        return deliver
+
+    def _open(self, broker: mqtt.Broker, author: str) -> None:
+        channel = mqtt.MqttChannel(broker, f"{self._prefix}/to-peer/{author}")
+        self._channels[author] = channel
+        task = asyncio.create_task(self._run_link(author, channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_link(self, author: str, channel: mqtt.MqttChannel) -> None:
+        try:
+            reason = await self._links.run(mqtt.MEDIUM, channel)
+            system.log(f"mqtt link to {author} closed: {reason}")
+        except ConfigError as error:
+            system.log(f"mqtt link to {author}: {error}")
+        finally:
+            self._channels.pop(author, None)

@@ -1,0 +1,84 @@
+"""
+What a Big Peer is started with, and what it keeps beside its store.
+
+    DATA/big.json     appID and device id, made at the first start
+    DATA/api-key      the bearer key of the HTTP API, mode 0600
+    DATA/store.db     the documents (host/storage.py)
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_peer.config import Config
+from edge_peer.core.errors import ConfigError
+
+HTTP_PORT = 8080
+SYNC_PORT = 7700
+STORE_QUOTA_BYTES = 64 << 30
+STORE_DOCUMENTS_MAX = 100_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Loopback by default: links carry no proof of who is there yet."""
+
+    data: Path
+    app_id: str = ""  # 32 hex digits; empty: the one in big.json, or a new one
+    host: str = "127.0.0.1"
+    http_port: int = HTTP_PORT
+    sync_port: int = SYNC_PORT
+    mqtt: dict[str, Any] | None = None  # as in edge_peer/host/mqtt.py
+
+
+def load(settings: Settings) -> tuple[Config, str]:
+    """Return the Big Peer's configuration and its API key, made where they are missing.
+
+    Raises ConfigError when the data folder belongs to another app or cannot be used.
+    """
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        fields = _fields(settings)
+        key = _key(settings.data / "api-key")
+    except OSError as error:
+        raise ConfigError(f"cannot use {settings.data}: {error}") from error
+    return Config(fields), key
+
+
+def _fields(settings: Settings) -> dict[str, Any]:
+    path = settings.data / "big.json"
+    if path.exists():
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise ConfigError(f"{path} is not JSON: {error}") from error
+        if settings.app_id and fields.get("app_id") != settings.app_id:
+            raise ConfigError(f"{settings.data} belongs to app {fields.get('app_id')}")
+    else:
+        fields = {
+            "app_id": settings.app_id or secrets.token_hex(16),
+            "device": {"id": secrets.token_hex(16), "name": "big peer"},
+        }
+    fields["storage"] = {
+        "path": str(settings.data / "store.db"),
+        "quota_bytes": STORE_QUOTA_BYTES,
+        "documents_max": STORE_DOCUMENTS_MAX,
+    }
+    fields["links"] = []
+    Config(fields)  # refuse a wrong appID before it is written
+    if not path.exists():
+        kept = {name: fields[name] for name in ("app_id", "device")}
+        path.write_text(json.dumps(kept, indent=2) + "\n")
+    return fields
+
+
+def _key(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24) + "\n")
+    key = path.read_text().strip()
+    if not key:
+        raise ConfigError(f"{path} is empty; delete it for a new key")
+    return key

@@ -1,0 +1,46 @@
+"""
+TCP as a link: to a Big Peer, or to another peer that listens.
+
+    {"kind": "lan", "host": "big.example", "port": 7700}
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from edge_peer.core.errors import ConfigError
+from edge_peer.core.session import Local, Medium
+from edge_peer.transport.stream import StreamChannel
+
+PORT = 7700
+CONNECT_TIMEOUT_S = 10
+# A message may be as large as a host's largest document; frames of 4 KiB carry it.
+MEDIUM = Medium("lan", 1, 4096, 262_144 + 4096, 10_000, 20)
+
+
+def label(settings: dict[str, Any]) -> str:
+    return f"tcp {settings.get('host')}:{settings.get('port', PORT)}"
+
+
+async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
+    """Raises OSError when nobody answers."""
+    host, port = settings.get("host"), settings.get("port", PORT)
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise ConfigError("a lan link needs a host, and a port if it is not 7700")
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+    except TimeoutError as error:
+        raise OSError("no answer") from error
+    return MEDIUM, StreamChannel(reader, writer, MEDIUM.frame_size_max)
+
+
+async def serve(
+    host: str, port: int, handle: Callable[[Medium, StreamChannel], Awaitable[object]]
+) -> asyncio.Server:
+    """Listen, and `handle` each connection until it is done; port 0 picks a free one."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await handle(MEDIUM, StreamChannel(reader, writer, MEDIUM.frame_size_max))
+
+    return await asyncio.start_server(connected, host, port)

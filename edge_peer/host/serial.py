@@ -1,0 +1,74 @@
+"""
+A serial port as a link: USB, a UART, a pty.
+
+    {"kind": "serial", "port": "/dev/ttyACM0", "baud": 115200}
+"""
+
+import asyncio
+from typing import Any
+
+import serial
+
+from edge_peer.core.errors import ConfigError
+from edge_peer.core.session import Local, Medium
+from edge_peer.transport.stream import StreamChannel
+
+BAUD = 115_200
+# Frames of 256 bytes take 22 ms at that speed: short enough to repeat, and to wait behind.
+MEDIUM = Medium("serial", 2, 256, 1024, 5_000, 250)
+WRITE_RETRY_S = 0.01  # how often to look whether a full transmit buffer has room again
+
+
+def label(settings: dict[str, Any]) -> str:
+    return f"serial {settings.get('port')}"
+
+
+async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
+    """Open the port for this process alone; raises OSError when it is not there or taken."""
+    port = settings.get("port")
+    if not isinstance(port, str):
+        raise ConfigError('a serial link needs its port, such as "/dev/ttyACM0"')
+    stream = SerialStream(port, settings.get("baud", BAUD))
+    return MEDIUM, StreamChannel(stream, stream, MEDIUM.frame_size_max)
+
+
+class SerialStream:
+    """pyserial's port with the methods of asyncio's StreamReader and StreamWriter."""
+
+    def __init__(self, port: str, baud: int) -> None:
+        # SerialException is an OSError.
+        self._serial = serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True)
+        self._reader = asyncio.StreamReader()
+        self._outgoing = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._serial.fileno(), self._readable)
+
+    async def read(self, size: int) -> bytes:
+        return await self._reader.read(size)
+
+    def write(self, data: bytes) -> None:
+        self._outgoing += data
+
+    async def drain(self) -> None:
+        while self._outgoing:
+            written = self._serial.write(bytes(self._outgoing)) or 0
+            del self._outgoing[:written]
+            if self._outgoing:
+                await asyncio.sleep(WRITE_RETRY_S)
+
+    def close(self) -> None:
+        if self._serial.is_open:
+            self._loop.remove_reader(self._serial.fileno())
+            self._serial.close()
+
+    async def wait_closed(self) -> None:
+        pass
+
+    def _readable(self) -> None:
+        try:
+            data = self._serial.read(4096)
+        except OSError as error:  # the device was unplugged
+            self._loop.remove_reader(self._serial.fileno())
+            self._reader.set_exception(error)
+            return
+        self._reader.feed_data(data)

@@ -1,0 +1,25 @@
+"""Clocks, entropy and log lines of a host."""
+
+import logging
+import os
+import time
+
+_logger = logging.getLogger("edge_peer")
+
+
+def now_ms() -> int:
+    """Milliseconds of a clock that only runs forward; its zero means nothing."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def wall_ms() -> int:
+    """Unix time in milliseconds; a host's clock is taken to be set."""
+    return time.time_ns() // 1_000_000
+
+
+def entropy(size: int) -> bytes:
+    return os.urandom(size)
+
+
+def log(text: str) -> None:
+    _logger.info("%s", text)

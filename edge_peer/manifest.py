@@ -1,0 +1,14 @@
+# What a board carries, in MicroPython's manifest language. A file that is not
+# reachable from here is never flashed; host/ and bigpeer/ are absent on purpose.
+metadata(version="0.1.0", description="edge-peer: Small Peer runtime")
+options.defaults(serial=True)
+
+package("edge_peer", files=("__init__.py", "config.py", "peer.py", "runtime.py"), base_path="..")
+package("edge_peer/core", base_path="..")
+package("edge_peer/transport", base_path="..")
+
+board = ["__init__.py", "codec.py", "storage.py", "system.py"]
+for name in ("serial",):
+    if getattr(options, name):
+        board.append(name + ".py")
+package("edge_peer/board", files=board, base_path="..")

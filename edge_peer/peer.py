@@ -1,0 +1,255 @@
+"""
+SmallPeer: the public API, and the wiring of everything beneath it.
+
+    peer = SmallPeer.open("edge.json")
+    peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": {"temp": 21.5}})
+    asyncio.run(peer.run())
+
+A peer is selfish: it receives what its subscriptions ask for. A relay, such as a
+gateway, also takes on what its neighbours wrote and the Big Peer may not have.
+Where one neighbour is linked twice, the cheaper link works and the other waits.
+"""
+
+import asyncio
+from binascii import hexlify
+
+from edge_peer import config as configs
+from edge_peer.core.errors import EdgeError
+from edge_peer.core.execute import Executor
+from edge_peer.core.link import Opened
+from edge_peer.core.log import META
+from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
+from edge_peer.core.session import Local, Session
+from edge_peer.core.store import Store
+from edge_peer.runtime import load
+from edge_peer.transport.pump import Pump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from edge_peer.config import Config
+    from edge_peer.core.execute import Result
+    from edge_peer.core.link import Event
+    from edge_peer.core.log import Put
+    from edge_peer.core.session import Medium
+    from edge_peer.transport.pump import Channel
+
+RECONNECT_MS_MIN = 500
+RECONNECT_MS_MAX = 15_000
+INFO_COLLECTION = "__small_peer_info"  # each peer's report on itself, synced like any document
+_WANTED_ID = "wanted"
+
+
+class Links:
+    """The sessions of one peer, Small or Big, and which of them work."""
+
+    def __init__(self, local: Local, system: "Any") -> None:
+        self.local = local
+        self.pumps: list[Pump] = []
+        self.on_open: Callable[[Session], None] | None = None
+        self._system = system
+        local.store.on_commit(self._wake)
+
+    async def run(self, medium: "Medium", channel: "Channel") -> str:
+        """Run one link until it closes; return why it did."""
+        session = Session(self.local, medium, self._system.now_ms(), self._on_event)
+        pump = Pump(session, channel, self._system.now_ms)
+        self.pumps.append(pump)
+        try:
+            await pump.run()
+        finally:
+            self.pumps.remove(pump)
+        return session.close_reason
+
+    def status(self) -> "list[dict[str, Any]]":
+        links = []
+        for pump in self.pumps:
+            session = pump.session
+            if session.sync is not None:
+                links.append(
+                    {
+                        "medium": session.medium.name,
+                        "neighbour": session.neighbour_name,
+                        "sent": session.sync.sent_count,
+                        "received": session.sync.received_count,
+                        "refused": session.sync.refused_count,
+                        "repeated_frames": session.retransmitted_count(),
+                        "damaged_frames": pump.channel.damaged_count(),
+                    }
+                )
+        return links
+
+    def _wake(self, puts: "list[Put]") -> None:
+        for pump in self.pumps:
+            pump.wake()
+
+    def _on_event(self, session: Session, event: "Event") -> None:
+        if isinstance(event, Opened) and self.on_open is not None:
+            self.on_open(session)
+        cheapest: dict[bytes, Session] = {}
+        for pump in self.pumps:
+            one = pump.session
+            if one.sync is not None and not one.is_closed():
+                best = cheapest.get(one.neighbour)
+                if best is None or one.medium.cost < best.medium.cost:
+                    cheapest[one.neighbour] = one
+        for pump in self.pumps:
+            pump.session.set_active(pump.session in cheapest.values())
+            pump.wake()
+
+
+class Subscription:
+    """What `SmallPeer.subscribe` returns; `cancel()` stops the flow."""
+
+    def __init__(self, peer: "SmallPeer", wanted: "tuple[str, bytes]") -> None:
+        self._peer = peer
+        self.wanted = wanted
+
+    def cancel(self) -> None:
+        self._peer._unsubscribe(self)
+
+
+class SmallPeer:
+    def __init__(self, config: "Config") -> None:
+        self._config = config
+        self._system = load("system")
+        codec = load("codec")
+        storage = load("storage")
+        self.store = Store(
+            lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
+            config.device_id,
+            self._system.wall_ms,
+            self._system.entropy,
+        )
+        self._codec = codec
+        self._executor = Executor(self.store, codec)
+        self._subscriptions: list[Subscription] = []
+        self._info: dict[str, Any] = {}
+        flags = WANTS_UNDURABLE | RELAYS if config.relay else 0
+        self._links = Links(
+            Local(
+                config.app_id,
+                config.name,
+                flags,
+                self.store,
+                self._executor.matcher,
+                self._system.entropy,
+            ),
+            self._system,
+        )
+        self._links.on_open = self._tell_subscriptions
+
+    @classmethod
+    def open(cls, path: str) -> "SmallPeer":
+        """Open the peer that a configuration file describes (see config.py).
+
+        Raises ConfigError for a mistake in it, StorageError if its store cannot be used.
+        """
+        return cls(configs.load(path))
+
+    def execute(self, statement: str, arguments: "dict[str, Any] | None" = None) -> "Result":
+        """Run one DQL statement (core/query.py); what it wrote is durable on return.
+
+        Raises QueryError for a mistake in the statement, an argument or a document;
+        StoreFull, with nothing changed, when everything stored still waits for sync.
+        """
+        return self._executor.execute(statement, arguments)
+
+    def subscribe(self, statement: str, arguments: "dict[str, Any] | None" = None) -> Subscription:
+        """Ask neighbours for what `SELECT * FROM … WHERE …` finds, until cancelled."""
+        subscription = Subscription(self, (statement, self._codec.pack(arguments or {})))
+        self._executor.matcher([subscription.wanted])  # raises QueryError
+        self._subscriptions.append(subscription)
+        self._change_subscriptions()
+        return subscription
+
+    def status(self) -> "dict[str, Any]":
+        """Return documents, quota, unsynced writes and open links, as numbers and text."""
+        status: dict[str, Any] = dict(self.store.status())
+        status["links"] = self._links.status()
+        return status
+
+    async def run(self) -> None:
+        """Sync over every configured link, for ever."""
+        tasks = [asyncio.create_task(self._keep(link)) for link in self._config.links]
+        tasks.append(asyncio.create_task(self._report()))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    # Links
+
+    async def _keep(self, settings: "dict[str, Any]") -> None:
+        """Keep one link up: connect, run, wait a little longer after every failure."""
+        module = load(settings["kind"])
+        label = module.label(settings)
+        delay_ms = RECONNECT_MS_MIN
+        while True:
+            started_ms = self._system.now_ms()
+            try:
+                medium, channel = await module.connect(settings, self._links.local)
+                reason = await self._links.run(medium, channel)
+            except (OSError, EdgeError) as error:
+                reason = str(error)
+            if self._system.now_ms() - started_ms > RECONNECT_MS_MAX:
+                delay_ms = RECONNECT_MS_MIN
+            self._system.log("%s: %s; trying again in %d ms" % (label, reason, delay_ms))
+            await asyncio.sleep(delay_ms / 1000)
+            delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
+
+    def _tell_subscriptions(self, session: Session) -> None:
+        assert session.sync is not None
+        session.sync.subscribe(self._wanted(), self._system.now_ms())
+
+    def _wanted(self) -> "tuple[tuple[str, bytes], ...]":
+        return tuple(sorted(set([one.wanted for one in self._subscriptions])))
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+            self._change_subscriptions()
+
+    def _change_subscriptions(self) -> None:
+        wanted = self._codec.pack([list(one) for one in self._wanted()])
+        if self.store.log.get(META, _WANTED_ID) != wanted:
+            self.store.log.commit([(META, _WANTED_ID, self.store.arrival, wanted)])
+            self.store.forget_knowledge()
+        for pump in self._links.pumps:
+            if pump.session.sync is not None:
+                self._tell_subscriptions(pump.session)
+                pump.wake()
+
+    # The report
+
+    async def _report(self) -> None:
+        while self._config.info_interval_s:
+            try:
+                self._write_info()
+            except EdgeError as error:  # a full store: readings go first
+                self._system.log("no report: %s" % error)
+            await asyncio.sleep(self._config.info_interval_s)
+
+    def _write_info(self) -> None:
+        """Write what has changed in this peer's own document since the last report."""
+        status = self.store.status()
+        info = {
+            "name": self._config.name,
+            "relay": self._config.relay,
+            "links": [[link["medium"], link["neighbour"]] for link in self._links.status()],
+            "documents": status["documents"],
+            "used_bytes": status["used_bytes"],
+            "quota_bytes": status["quota_bytes"],
+            "evicted": status["evicted"],
+        }
+        news = {name: info[name] for name in info if self._info.get(name) != info[name]}
+        if news:
+            news["_id"] = hexlify(self.store.author).decode()
+            self.execute(
+                "INSERT INTO %s DOCUMENTS (:info) ON ID CONFLICT DO UPDATE" % INFO_COLLECTION,
+                {"info": news},
+            )
+            self._info = info

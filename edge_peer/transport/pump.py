@@ -1,0 +1,80 @@
+"""
+Move frames and time between one Session and one channel (transport/stream.py).
+
+A pump decides nothing: every rule about what frames mean is in edge_peer.core.
+If an `if` here asks about a frame's contents, it is in the wrong file.
+"""
+
+import asyncio
+
+from edge_peer.core.errors import StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from edge_peer.core.session import Session
+
+    class Channel(Protocol):
+        async def receive(self) -> list[bytes]: ...
+        async def send(self, frames: list[bytes]) -> None: ...
+        async def close(self) -> None: ...
+        def damaged_count(self) -> int: ...
+
+
+class Pump:
+    def __init__(
+        self, session: "Session", channel: "Channel", clock_ms: "Callable[[], int]"
+    ) -> None:
+        self.session = session
+        self.channel = channel
+        self._clock_ms = clock_ms
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Call when the session may have something to send."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Pump until the session or the wire is closed; always close both."""
+        reading = asyncio.create_task(self._read())
+        try:
+            while not self.session.is_closed():
+                await self._send()
+                await self._wait()
+                self.session.handle_timeout(self._clock_ms())
+            await self._send()  # the goodbye
+        except OSError as error:
+            self.session.close(str(error))
+        finally:
+            reading.cancel()
+            self.session.close("stopped")
+            await self.channel.close()
+
+    async def _read(self) -> None:
+        try:
+            while not self.session.is_closed():
+                for frame in await self.channel.receive():
+                    self.session.receive_frame(frame, self._clock_ms())
+                self._changed.set()
+        except (OSError, StorageError) as error:
+            self.session.close(str(error))
+            self._changed.set()
+
+    async def _send(self) -> None:
+        frames = self.session.frames_to_send(self._clock_ms())
+        if frames:
+            await self.channel.send(frames)
+
+    async def _wait(self) -> None:
+        deadline_ms = self.session.deadline_ms()
+        if deadline_ms is None:
+            return
+        delay_ms = deadline_ms - self._clock_ms()
+        if delay_ms > 0:
+            try:
+                await asyncio.wait_for(self._changed.wait(), delay_ms / 1000)
+            except asyncio.TimeoutError:
+                pass
+        self._changed.clear()

@@ -1,0 +1,272 @@
+"""Sync: what travels between stores, what does not, and what a broken link leaves behind."""
+
+from helpers import Random, raises
+from memory import open_log
+
+from edge_peer.core import codec
+from edge_peer.core.errors import RemoteProtocolError, StoreFull
+from edge_peer.core.execute import Executor
+from edge_peer.core.link import Closed, Opened
+from edge_peer.core.messages import KNOW, RELAYS, WANTS_ALL, WANTS_UNDURABLE, Encoder, Hello
+from edge_peer.core.session import Local, Medium, Session
+from edge_peer.core.store import Store
+from edge_peer.core.sync import Sync
+
+APP = b"A" * 16
+MEDIUM = Medium("test", 1, 64, 1024, 5_000, 100)
+GATEWAY = WANTS_UNDURABLE | RELAYS
+BIG = WANTS_ALL
+
+
+class Peer:
+    """A store, and what sessions need of it."""
+
+    def __init__(self, name, flags=0, app_id=APP):
+        random = Random(sum(name.encode()))
+        self.store = Store(
+            open_log, name.encode(), lambda: 1_700_000_000_000, random.bytes, flags == BIG
+        )
+        self.executor = Executor(self.store, codec)
+        self.local = Local(
+            app_id, name, flags, self.store, self.executor.matcher, random.bytes
+        )
+        self.wanted = ()
+
+    def insert(self, **fields):
+        return self.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": fields}).ids[0]
+
+    def readings(self):
+        rows = self.executor.execute("SELECT * FROM readings").items
+        return sorted([row["n"] for row in rows])
+
+
+class Wire:
+    """Two sessions and what lies between them; time moves when everything is quiet."""
+
+    def __init__(self, a, b, medium=MEDIUM, now_ms=0):
+        self.now_ms = now_ms
+        self.events = []
+        self.bytes = 0
+        self.sessions = [self._session(peer, medium) for peer in (a, b)]
+
+    def _session(self, peer, medium):
+        def on_event(session, event):
+            self.events.append(event)
+            if isinstance(event, Opened):
+                session.sync.subscribe(peer.wanted, self.now_ms)
+                session.set_active(True)
+
+        return Session(peer.local, medium, self.now_ms, on_event)
+
+    def run(self, for_ms=3_000, frame_count_max=None):
+        """Carry frames for a while, at most so many."""
+        end_ms = self.now_ms + for_ms
+        while self.now_ms < end_ms:
+            moved = False
+            for i in (0, 1):
+                for frame in self.sessions[i].frames_to_send(self.now_ms):
+                    if frame_count_max is not None:
+                        if frame_count_max == 0:
+                            return
+                        frame_count_max -= 1
+                    self.bytes += len(frame)
+                    self.sessions[1 - i].receive_frame(frame, self.now_ms)
+                    moved = True
+            if not moved:
+                due = [s.deadline_ms() for s in self.sessions if s.deadline_ms() is not None]
+                self.now_ms = max(self.now_ms + 1, min(due + [end_ms]))
+                for session in self.sessions:
+                    session.handle_timeout(self.now_ms)
+
+
+def test_a_reading_reaches_the_gateway_and_the_big_peer():
+    board, gateway, big = Peer("board"), Peer("gateway", GATEWAY), Peer("big", BIG)
+    board.insert(n=1)
+    down, up = Wire(board, gateway), Wire(gateway, big)
+    down.run()
+    up.run()
+    assert gateway.readings() == [1]
+    assert big.readings() == [1]
+
+
+def test_documents_written_while_the_link_is_up_follow():
+    board, big = Peer("board"), Peer("big", BIG)
+    wire = Wire(board, big)
+    wire.run()
+    for n in range(100):
+        board.insert(n=n)
+    wire.run()
+    assert big.readings() == list(range(100))
+
+
+def test_what_the_big_peer_has_is_durable_two_hops_away():
+    board, gateway, big = Peer("board"), Peer("gateway", GATEWAY), Peer("big", BIG)
+    board.insert(n=1)
+    down, up = Wire(board, gateway), Wire(gateway, big)
+    for _ in range(3):
+        down.run()
+        assert board.store.unsynced_count() == 1 or up.now_ms
+        up.run()
+    assert board.store.unsynced_count() == 0
+    assert gateway.store.durable_seq(board.store.author) == board.store.own_seq
+
+
+def test_documents_are_the_same_bytes_everywhere():
+    board, gateway, big = Peer("board"), Peer("gateway", GATEWAY), Peer("big", BIG)
+    for n in range(20):
+        board.insert(n=n, place={"room": "kitchen", "shelf": n}, tags=["a", 1.5, None])
+    Wire(board, gateway).run()
+    Wire(gateway, big).run()
+    for id, _ in board.store.scan("readings"):
+        assert board.store.log.get("readings", id) == big.store.log.get("readings", id)
+
+
+def test_a_link_that_breaks_anywhere_loses_nothing():
+    for seed in range(30):
+        random = Random(seed)
+        board, big = Peer("board"), Peer("big", BIG)
+        written = 0
+        for _ in range(40):
+            for _ in range(random.below(10)):
+                board.insert(n=written)
+                written += 1
+            Wire(board, big).run(frame_count_max=random.below(20))
+        Wire(board, big).run()
+        assert big.readings() == list(range(written)), seed
+
+
+def test_a_broken_link_goes_on_where_it_was():
+    board, big = Peer("board"), Peer("big", BIG)
+    for n in range(200):
+        board.insert(n=n)
+    wire = Wire(board, big)
+    wire.run(frame_count_max=25)
+    have = len(big.readings())
+    assert 0 < have < 200
+    rest = Wire(board, big)
+    rest.run()
+    assert len(big.readings()) == 200
+    assert rest.sessions[1].sync.received_count <= 200 - have
+
+
+def test_a_second_session_with_nothing_new_carries_no_documents():
+    board, big = Peer("board"), Peer("big", BIG)
+    for n in range(50):
+        board.insert(n=n)
+    Wire(board, big).run()
+    again = Wire(board, big)
+    again.run()
+    assert again.sessions[0].sync.sent_count == 0
+
+
+def test_a_small_peer_gets_nothing_that_it_did_not_ask_for():
+    board, big = Peer("board"), Peer("big", BIG)
+    big.insert(n=1)
+    wire = Wire(board, big)
+    wire.run()
+    assert board.readings() == []
+    assert wire.sessions[1].sync.sent_count == 0
+
+
+def test_a_subscription_brings_what_it_matches_and_no_more():
+    board, big = Peer("board"), Peer("big", BIG)
+    for n in range(10):
+        big.insert(n=n)
+    board.wanted = (("SELECT * FROM readings WHERE n >= :low", codec.pack({"low": 7})),)
+    Wire(board, big).run()
+    assert board.readings() == [7, 8, 9]
+
+
+def test_a_big_peer_does_not_send_a_gateway_what_is_durable():
+    gateway, big = Peer("gateway", GATEWAY), Peer("big", BIG)
+    for n in range(10):
+        big.insert(n=n)
+    Wire(gateway, big).run()
+    assert gateway.readings() == []
+
+
+def test_an_update_on_the_gateway_reaches_the_big_peer_as_one_document():
+    gateway, big = Peer("gateway", GATEWAY), Peer("big", BIG)
+    statement = "INSERT INTO readings DOCUMENTS (:d) ON ID CONFLICT DO UPDATE"
+    gateway.executor.execute(statement, {"d": {"_id": "x", "n": 1, "unit": "C"}})
+    wire = Wire(gateway, big)
+    wire.run()
+    gateway.executor.execute(statement, {"d": {"_id": "x", "n": 2}})
+    wire.run()
+    rows = big.executor.execute("SELECT * FROM readings").items
+    assert rows == [{"_id": "x", "n": 2, "unit": "C"}]
+
+
+def test_a_receiver_without_room_loses_nothing_and_goes_on_when_there_is_room():
+    board, big = Peer("board"), Peer("big", BIG)
+    commit = big.store.log.commit
+
+    def refuse(puts):
+        if [put for put in puts if put[0]]:
+            raise StoreFull("no room")
+        commit(puts)
+
+    for n in range(100):
+        board.insert(n=n)
+    wire = Wire(board, big)
+    wire.run(for_ms=2_500, frame_count_max=30)
+    big.store.log.commit = refuse
+    wire.run(for_ms=5_000)
+    assert len(big.readings()) < 100
+    assert board.store.unsynced_count() > 0
+    assert wire.sessions[1].sync.refused_count > 0
+    big.store.log.commit = commit
+    wire.run(for_ms=5_000)
+    assert big.readings() == list(range(100))
+
+
+def test_a_peer_of_another_app_is_turned_away():
+    board, other = Peer("board"), Peer("big", BIG, app_id=b"B" * 16)
+    board.insert(n=1)
+    wire = Wire(board, other)
+    wire.run()
+    assert other.readings() == []
+    assert "app" in wire.sessions[0].close_reason or "app" in wire.sessions[1].close_reason
+
+
+def test_a_peer_that_meets_itself_is_turned_away():
+    board = Peer("board")
+    wire = Wire(board, board)
+    wire.run()
+    assert [e for e in wire.events if isinstance(e, Closed)]
+
+
+def test_documents_before_hello_are_the_remotes_mistake():
+    board, big = Peer("board"), Peer("big", BIG)
+    sync = Sync(big.store, board.store.author, BIG, big.executor.matcher, 0, 0)
+    board.insert(n=1)
+    put = board.store.log.since(0, 1)[0]
+    document = board.store.get(put[0], put[1])
+    with raises(RemoteProtocolError, "waiting"):
+        sync.receive(Encoder(board.store.author).delta(0, [put], [document]), 0)
+    assert big.readings() == []
+
+
+def test_documents_that_nobody_asked_for_are_the_remotes_mistake():
+    board, big = Peer("board"), Peer("big", BIG)
+    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0)
+    encoder = Encoder(big.store.author)
+    sync.receive(encoder.vector(KNOW, {}) + encoder.hello(Hello(WANTS_ALL, 1, 0, 0, 0, ())), 0)
+    big.insert(n=1)
+    put = big.store.log.since(0, 1)[0]
+    with raises(RemoteProtocolError, "asked"):
+        sync.receive(encoder.delta(0, [put], [big.store.get(put[0], put[1])]), 0)
+
+
+def test_a_reading_costs_few_bytes():
+    """About 60 bytes as JSON, in a session of a hundred; link headers included."""
+    board, big = Peer("board"), Peer("big", BIG)
+    medium = Medium("test", 1, 256, 1024, 5_000, 250)
+    wire = Wire(board, big, medium)
+    wire.run()
+    before = wire.bytes
+    for n in range(100):
+        board.insert(sensor="seattle-1", temp=n / 10, ts=1_262_304_000 + 3600 * n)
+    wire.run()
+    assert len(big.executor.execute("SELECT * FROM readings").items) == 100
+    assert (wire.bytes - before) / 100 < 36, wire.bytes - before
