@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.link import OPEN
+from edge_peer.core.session import Medium
 from edge_peer.host import lan, mqtt, system
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
+from edge_peer.transport.stream import StreamChannel
 
 MQTT_LINK_COUNT_MAX = 10_000
 
@@ -19,7 +21,7 @@ MQTT_LINK_COUNT_MAX = 10_000
 async def listen(links: Links, host: str, port: int) -> asyncio.Server:
     """Serve peers over TCP; raises OSError when the port is taken."""
 
-    async def handle(medium: lan.Medium, channel: lan.StreamChannel) -> None:
+    async def handle(medium: Medium, channel: StreamChannel) -> None:
         reason = await links.run(medium, channel)
         system.log(f"tcp link closed: {reason}")
 

@@ -70,11 +70,7 @@ CLOSED = "closed"
 
 # The whole protocol: state -> frame kinds that are acted on. Any other known kind
 # is a leftover of an earlier link and ignored; an unknown kind closes the link.
-ACCEPTS = {
-    OPENING: (OPEN, OPENED),
-    ESTABLISHED: (OPEN, OPENED, DATA, ACK, CLOSE),
-    CLOSED: (),
-}
+ACCEPTS = {OPENING: (OPEN, OPENED), ESTABLISHED: (OPEN, OPENED, DATA, ACK, CLOSE), CLOSED: ()}
 
 Opened = namedtuple("Opened", ("identity",))
 MessageReceived = namedtuple("MessageReceived", ("message",))

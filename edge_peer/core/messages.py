@@ -27,14 +27,16 @@ bytes and its values.
 from collections import namedtuple
 
 from edge_peer.core import document as documents
-from edge_peer.core.codec import value_end
-from edge_peer.core.document import AUTHOR_SIZE, CELL_COUNT_MAX, REGISTER, Cell
+from edge_peer.core.document import AUTHOR_SIZE, REGISTER
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_peer.core.delta_reader import DeltaReader
     from edge_peer.core.document import Document
     from edge_peer.core.log import Put
     from edge_peer.core.store import Vector
@@ -197,42 +199,52 @@ class Encoder:
 
 
 class Decoder:
-    """The other direction: reads what the neighbour's Encoder wrote, or raises FormatError."""
+    """The other direction: reads what the neighbour's Encoder wrote, or raises FormatError.
+
+    The two messages that carry documents are read in core/delta_reader.py, which a
+    peer that receives none never loads.
+    """
 
     def __init__(self, their_author: bytes) -> None:
-        self._their_author = their_author
-        self._authors = [b""] * AUTHOR_SLOTS
-        self._shapes: list[tuple[str, list[str]] | None] = [None] * SHAPE_SLOTS
-        self._seqs = [0] * AUTHOR_SLOTS
-        self._stamp = 0
+        self.their_author = their_author
+        self.authors = [b""] * AUTHOR_SLOTS
+        self.seqs = [0] * AUTHOR_SLOTS
+        self._delta_reader: DeltaReader | None = None
 
-    def messages(self, data: bytes):  # type: ignore[no-untyped-def]
+    def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
-        takers = {
-            KNOW: self._take_know,
-            HELLO: self._take_hello,
-            DURABLE: self._take_durable,
-            DELTA: self._take_delta,
-            DONE: self._take_done,
-        }
         while not reader.at_end():
             kind = reader.byte()
-            if kind not in takers:
+            if kind == HELLO:
+                yield self._take_hello(reader)
+            elif kind == KNOW:
+                yield Know(self._take_vector(reader))
+            elif kind == DURABLE:
+                yield Durable(self._take_vector(reader))
+            elif kind == DELTA or kind == DONE:
+                if self._delta_reader is None:
+                    from edge_peer.core.delta_reader import DeltaReader
+
+                    self._delta_reader = DeltaReader(self)
+                yield self._delta_reader.take(kind, reader)
+            else:
                 raise FormatError("message kind %d is not known here" % kind)
-            yield takers[kind](reader)
 
-    def _take_know(self, reader: Reader) -> Know:
-        return Know(self._take_vector(reader))
-
-    def _take_durable(self, reader: Reader) -> Durable:
-        return Durable(self._take_vector(reader))
+    def take_author(self, reader: Reader) -> int:
+        slot, new = take_reference(reader, AUTHOR_SLOTS)
+        if new:
+            self.authors[slot] = reader.take(AUTHOR_SIZE)
+            self.seqs[slot] = 0
+        elif not self.authors[slot]:
+            raise FormatError("author slot %d was never defined" % slot)
+        return slot
 
     def _take_vector(self, reader: Reader) -> "Vector":
         vector = {}
         for _ in range(reader.count(VECTOR_PART_MAX)):
-            slot = self._take_author(reader)
-            vector[self._authors[slot]] = reader.varint()
+            slot = self.take_author(reader)
+            vector[self.authors[slot]] = reader.varint()
         return vector
 
     def _take_hello(self, reader: Reader) -> Hello:
@@ -244,87 +256,7 @@ class Decoder:
             subscriptions.append((statement, reader.take(reader.count(ARGUMENTS_BYTES_MAX))))
         return Hello(flags, numbers[0], numbers[1], numbers[2], numbers[3], tuple(subscriptions))
 
-    def _take_delta(self, reader: Reader) -> Delta:
-        previous = arrival = reader.varint()
-        records = []
-        for _ in range(reader.count(RECORD_COUNT_MAX)):
-            record = self._take_record(reader, arrival)
-            arrival = record[0]
-            records.append(record)
-        return Delta(previous, records)
 
-    def _take_done(self, reader: Reader) -> Done:
-        previous = reader.varint()
-        cursor = previous + reader.varint()
-        own_seq = cursor - reader.varint()
-        if own_seq < 0:
-            raise FormatError("own seq below zero")
-        entries = []
-        for _ in range(reader.count(VECTOR_PART_MAX)):
-            slot = self._take_author(reader)
-            entries.append((self._authors[slot], reader.varint(), reader.varint()))
-        return Done(previous, cursor, own_seq, entries)
-
-    def _take_author(self, reader: Reader) -> int:
-        slot, new = _take_reference(reader, AUTHOR_SLOTS)
-        if new:
-            self._authors[slot] = reader.take(AUTHOR_SIZE)
-            self._seqs[slot] = 0
-        elif not self._authors[slot]:
-            raise FormatError("author slot %d was never defined" % slot)
-        return slot
-
-    def _take_record(self, reader: Reader, previous: int):  # type: ignore[no-untyped-def]
-        """Return (arrival, collection, id, document)."""
-        flags = reader.byte()
-        if flags & ~(ID_IMPLIED | OWN):
-            raise FormatError("record flags 0x%02x" % flags)
-        arrival = previous + reader.varint()
-        if arrival <= previous:
-            raise FormatError("arrival numbers must rise")
-        id = "" if flags & ID_IMPLIED else reader.text(ID_BYTES_MAX)
-        document: Document = {}
-        run_count = 1 if flags & OWN else reader.count(CELL_COUNT_MAX)
-        collection = None
-        for _ in range(run_count):
-            author, seq = (self._their_author, arrival) if flags & OWN else self._take_dot(reader)
-            stamp = documents.check_stamp(self._stamp + reader.zigzag())
-            self._stamp = stamp
-            if flags & ID_IMPLIED and not id:
-                id = automatic_id(stamp, author)
-            shape = self._take_shape(reader)
-            if collection is not None and collection != shape[0]:
-                raise FormatError("one record in two collections")
-            collection = shape[0]
-            for path in shape[1]:
-                start = reader.position
-                value = reader.take(value_end(reader.data, start) - start)
-                document[path] = Cell(stamp, author, seq, REGISTER, value)
-        if not id or not document or len(document) > CELL_COUNT_MAX:
-            raise FormatError("a record without an id or fields, or with too many")
-        return arrival, collection, id, document
-
-    def _take_dot(self, reader: Reader) -> "tuple[bytes, int]":
-        slot = self._take_author(reader)
-        seq = documents.check_seq(self._seqs[slot] + reader.zigzag())
-        self._seqs[slot] = seq
-        return self._authors[slot], seq
-
-    def _take_shape(self, reader: Reader) -> "tuple[str, list[str]]":
-        slot, new = _take_reference(reader, SHAPE_SLOTS)
-        if new:
-            collection = reader.text(COLLECTION_BYTES_MAX)
-            if not collection:
-                raise FormatError("a collection without a name")
-            count = reader.count(CELL_COUNT_MAX)
-            paths = [documents.take_cell_head(reader)[0] for _ in range(count)]
-            self._shapes[slot] = (collection, paths)
-        shape = self._shapes[slot]
-        if shape is None:
-            raise FormatError("shape slot %d was never defined" % slot)
-        return shape
-
-
-def _take_reference(reader: Reader, size: int) -> "tuple[int, bool]":
+def take_reference(reader: Reader, size: int) -> "tuple[int, bool]":
     reference = reader.count(2 * size - 1)
     return reference >> 1, bool(reference & 1)

@@ -20,7 +20,7 @@ says HELLO again when there is room: the sender starts again at `resume`.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.errors import QueryError, RemoteProtocolError, StoreFull
+from edge_peer.core.errors import QueryError, RemoteProtocolError
 from edge_peer.core.messages import (
     DURABLE,
     KNOW,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from edge_peer.core.document import Document
     from edge_peer.core.log import Put
+    from edge_peer.core.receiver import Receiver
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
 
@@ -60,10 +61,7 @@ MESSAGES_BYTES_SPARE = 16  # HELLO and DONE are small; a DELTA leaves them this 
 # The whole protocol: state -> message kinds that the neighbour may send.
 WAITING = "waiting"  # for its first HELLO
 STARTED = "started"
-ACCEPTS = {
-    WAITING: (Know, Hello),
-    STARTED: (Know, Hello, Durable, Delta, Done),
-}
+ACCEPTS = {WAITING: (Know, Hello), STARTED: (Know, Hello, Durable, Delta, Done)}
 
 
 class Sync:
@@ -84,9 +82,7 @@ class Sync:
     ) -> None:
         self.state = WAITING
         self.sent_count = 0
-        self.received_count = 0
         self.skipped_count = 0  # documents too large for this link
-        self.refused_count = 0  # records that found no room here
         self._store = store
         self._neighbour = neighbour
         self._flags = flags
@@ -98,7 +94,7 @@ class Sync:
         self._subscriptions: tuple[Subscription, ...] = ()
         self._hello_due_ms: int | None = now_ms
         self._knowledge_to_tell: list[tuple[bytes, int]] | None = None
-        self._expected: int | None = None  # the cursor to go on from; None after a HELLO of ours
+        self._receiver: Receiver | None = None
         # As the sender
         self._their_flags = 0
         self._their_epoch = 0
@@ -119,8 +115,8 @@ class Sync:
     def subscribe(self, subscriptions: "tuple[Subscription, ...]", now_ms: int) -> None:
         """Say what this side wants beside its flags; a change says HELLO again."""
         self._subscriptions = subscriptions
-        self._expected = None
         self._hello_due_ms = now_ms
+        self._restart_receiver()
 
     def receive(self, message: bytes, now_ms: int) -> None:
         """Handle one link message, durably; raise RemoteProtocolError if it is not legal."""
@@ -136,6 +132,14 @@ class Sync:
         if self.state == WAITING:
             return b""
         return self._next_durable(now_ms) or self._next_documents(size_max, now_ms)
+
+    def received_count(self) -> int:
+        """Return how many documents arrived and were stored."""
+        return 0 if self._receiver is None else self._receiver.received_count
+
+    def refused_count(self) -> int:
+        """Return how many arrived and found no room; they will be sent again."""
+        return 0 if self._receiver is None else self._receiver.refused_count
 
     def deadline_ms(self) -> "int | None":
         """Return when next_message may have something without anything else happening."""
@@ -160,52 +164,33 @@ class Sync:
         self._knowledge_to_tell = None
         self._hello_due_ms = None
         resume, base, sender_epoch = self._store.cursors.get(self._neighbour, (0, 0, 0))
-        self._expected = None
+        self._restart_receiver()
         return message + self._encoder.hello(
             Hello(self._flags, self._store.epoch, resume, base, sender_epoch, self._subscriptions)
         )
+
+    def _restart_receiver(self) -> None:
+        """What was sent before our next HELLO arrives there is not for us."""
+        if self._receiver is not None:
+            self._receiver.expected = None
 
     def _handle_durable(self, durable: Durable, now_ms: int) -> None:
         self._store.learn_durable(durable.vector)
         for author, seq in durable.vector.items():  # it knows that, no need to tell it
             self._durable_told[author] = max(self._durable_told.get(author, 0), seq)
 
-    def _handle_delta(self, delta: Delta, now_ms: int) -> None:
+    def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
         if not self._flags and not self._subscriptions:
             raise RemoteProtocolError("documents that nobody asked for")
-        if not self._continues(delta.previous) or not delta.records:
-            return
-        try:
-            self._store.merge([record[1:] for record in delta.records])
-        except StoreFull:
-            self.refused_count += len(delta.records)
-            self._expected = None
+        if self._receiver is None:
+            from edge_peer.core.receiver import Receiver
+
+            self._receiver = Receiver(self._store, self._neighbour)
+        if isinstance(part, Done):
+            self._their_authors.update([entry[0] for entry in part.entries])
+            self._receiver.handle_done(part, self._their_epoch, self._covers_us())
+        elif not self._receiver.handle_delta(part, self._their_epoch):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
-            return
-        self.received_count += len(delta.records)
-        self._expected = delta.records[-1][0]
-        base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
-        self._store.set_cursor(self._neighbour, (self._expected, base, self._their_epoch))
-
-    def _handle_done(self, done: Done, now_ms: int) -> None:
-        self._their_authors.update([entry[0] for entry in done.entries])
-        if not self._continues(done.previous):
-            return
-        self._expected = done.cursor
-        self._store.set_cursor(self._neighbour, (done.cursor, done.cursor, self._their_epoch))
-        learned = {self._neighbour: done.own_seq}
-        if self._covers_us():
-            for author, seq, evicted in done.entries:
-                if self._store.keeps_all or evicted <= self._store.known(author):
-                    learned[author] = seq
-        self._store.learn(learned)
-
-    def _continues(self, previous: int) -> bool:
-        """Return whether a message goes on where we are; others were sent before our last HELLO."""
-        if self._expected is not None:
-            return previous == self._expected
-        resume, base, epoch = self._store.cursors.get(self._neighbour, (0, 0, 0))
-        return previous <= (resume if epoch == self._their_epoch else base)
 
     def _covers_us(self) -> bool:
         """Return whether the neighbour's log holds everything that we want of any author."""
@@ -357,6 +342,6 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Know: Sync._handle_know,
     Hello: Sync._handle_hello,
     Durable: Sync._handle_durable,
-    Delta: Sync._handle_delta,
-    Done: Sync._handle_done,
+    Delta: Sync._handle_documents,
+    Done: Sync._handle_documents,
 }

@@ -1,0 +1,57 @@
+"""
+The receiver's half of sync: take documents, move the cursors, learn K.
+
+Loaded with the first document; core/sync.py says what the cursors and K are for.
+"""
+
+from edge_peer.core.errors import StoreFull
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_peer.core.messages import Delta, Done
+    from edge_peer.core.store import Store
+
+
+class Receiver:
+    def __init__(self, store: "Store", neighbour: bytes) -> None:
+        self.received_count = 0
+        self.refused_count = 0
+        self.expected: int | None = None  # the cursor to go on from; None after a HELLO of ours
+        self._store = store
+        self._neighbour = neighbour
+
+    def handle_delta(self, delta: "Delta", their_epoch: int) -> bool:
+        """Store the records, durably; return False if there is no room."""
+        if not self._continues(delta.previous, their_epoch) or not delta.records:
+            return True
+        try:
+            self._store.merge([record[1:] for record in delta.records])
+        except StoreFull:
+            self.refused_count += len(delta.records)
+            self.expected = None
+            return False
+        self.received_count += len(delta.records)
+        self.expected = delta.records[-1][0]
+        base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
+        self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))
+        return True
+
+    def handle_done(self, done: "Done", their_epoch: int, covers_us: bool) -> None:
+        """Nothing before its cursor is missing; learn K as far as the sender may teach it."""
+        if not self._continues(done.previous, their_epoch):
+            return
+        self.expected = done.cursor
+        self._store.set_cursor(self._neighbour, (done.cursor, done.cursor, their_epoch))
+        learned = {self._neighbour: done.own_seq}
+        if covers_us:
+            for author, seq, evicted in done.entries:
+                if self._store.keeps_all or evicted <= self._store.known(author):
+                    learned[author] = seq
+        self._store.learn(learned)
+
+    def _continues(self, previous: int, their_epoch: int) -> bool:
+        """Return whether a message goes on where we are; others were sent before our last HELLO."""
+        if self.expected is not None:
+            return previous == self.expected
+        resume, base, epoch = self._store.cursors.get(self._neighbour, (0, 0, 0))
+        return previous <= (resume if epoch == their_epoch else base)

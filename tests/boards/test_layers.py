@@ -1,0 +1,95 @@
+"""The folder says what a file may import. Reads sources, runs nothing."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from edge_tools.manifest import flashed_files, option_defaults
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = ROOT / "edge_peer/manifest.py"
+EVERYTHING = dict.fromkeys(option_defaults(MANIFEST), True)
+
+# Who may import whom, from left to right; nobody imports to the right. Clocks,
+# entropy and wires reach core as arguments, so it names no module that has them.
+LAYERS = {
+    "edge_peer/core": {"edge_peer.core"},
+    "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
+    "edge_peer": {"edge_peer.core", "edge_peer.transport"}
+    | {"edge_peer", "edge_peer.config", "edge_peer.peer", "edge_peer.runtime"},
+    "edge_peer/board": {"edge_peer.core", "edge_peer.transport", "edge_peer.board"},
+    "edge_peer/host": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"},
+    "edge_peer/bigpeer": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"}
+    | {"edge_peer.bigpeer", "edge_peer.peer", "edge_peer.config"},
+}
+CORE_MAY_IMPORT = {"array", "binascii", "collections", "hashlib", "struct"}
+PORTABLE_MAY_IMPORT = CORE_MAY_IMPORT | {"asyncio", "json", "sys"}
+OUTSIDE = {"edge_peer/core": CORE_MAY_IMPORT, "edge_peer/transport": PORTABLE_MAY_IMPORT}
+OUTSIDE["edge_peer"] = PORTABLE_MAY_IMPORT
+
+
+def imports(path):
+    """Yield the full name of every module that a file imports when it runs."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write the whole name of a module"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists()
+                yield inner if is_module else node.module
+
+
+def sources(folder):
+    return sorted((ROOT / folder).glob("*.py"))
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_imports_point_to_the_left(folder):
+    for path in sources(folder):
+        for name in imports(path):
+            if name.split(".")[0] == "edge_peer":
+                allowed = any(name == one or name.startswith(one + ".") for one in LAYERS[folder])
+                exact = name in LAYERS[folder] or folder != "edge_peer"
+                assert allowed and (exact or name.count(".") > 1), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("folder", OUTSIDE)
+def test_portable_code_names_only_modules_that_every_board_has(folder):
+    for path in sources(folder):
+        if path != MANIFEST:
+            outside = {name for name in imports(path) if not name.startswith("edge_peer")}
+            assert outside <= OUTSIDE[folder], f"{path.name} imports {outside - OUTSIDE[folder]}"
+
+
+def test_the_manifest_lists_no_host_file():
+    for path in flashed_files(MANIFEST, **EVERYTHING):
+        folder = path.relative_to(ROOT).parent.as_posix()
+        assert folder in ("edge_peer", "edge_peer/core", "edge_peer/transport", "edge_peer/board")
+
+
+def test_the_manifest_lists_all_that_a_board_imports():
+    flashed = {path.relative_to(ROOT) for path in flashed_files(MANIFEST, **EVERYTHING)}
+    for path in flashed:
+        for name in imports(ROOT / path):
+            if name.startswith("edge_peer."):
+                module = Path(name.replace(".", "/"))
+                assert {module.with_suffix(".py"), module / "__init__.py"} & flashed, name
+
+
+def test_board_and_host_hold_the_same_names():
+    board, host = ({path.name for path in sources(f"edge_peer/{one}")} for one in ("board", "host"))
+    assert board <= host, f"only on boards: {board - host}"
+
+
+def test_a_module_opens_with_what_it_is_for():
+    for folder in LAYERS:
+        for path in sources(folder):
+            if path != MANIFEST and path.read_text().strip():
+                assert ast.get_docstring(ast.parse(path.read_text())), path
