@@ -8,7 +8,7 @@ a broker all links share one connection; the topic tells them apart.
 import asyncio
 from collections.abc import Callable
 
-from edge_peer.core.errors import ConfigError
+from edge_peer.core.errors import StorageError
 from edge_peer.core.link import OPEN
 from edge_peer.core.session import Medium
 from edge_peer.host import lan, mqtt, system
@@ -22,7 +22,10 @@ async def listen(links: Links, host: str, port: int) -> asyncio.Server:
     """Serve peers over TCP; raises OSError when the port is taken."""
 
     async def handle(medium: Medium, channel: StreamChannel) -> None:
-        reason = await links.run(medium, channel)
+        try:
+            reason = await links.run(medium, channel)
+        except StorageError as error:
+            reason = f"the store failed: {error}"
         system.log(f"tcp link closed: {reason}")
 
     return await lan.serve(host, port, handle)
@@ -37,17 +40,18 @@ class MqttIngress:
         self._prefix = f"edge-peer/{links.local.app_id.hex()}"
         self._channels: dict[str, mqtt.MqttChannel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gone: asyncio.Future[str] | None = None
         self.refused_count = 0  # messages that belong to no link and open none
 
     async def run(self) -> None:
         """Stay connected to the broker, for ever."""
         delay_ms = RECONNECT_MS_MIN
         while True:
-            gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            self._gone = gone = asyncio.get_running_loop().create_future()
             client_id = f"edge-peer-big-{self._links.local.store.author.hex()}"
             broker = mqtt.Broker(self._settings, client_id, [f"{self._prefix}/to-big/+"])
             broker.on_message = self._route(broker)
-            broker.on_lost = gone.set_result
+            broker.on_lost = self._lose
             try:
                 await broker.start()
                 system.log(f"{mqtt.label(self._settings)}: connected")
@@ -63,6 +67,10 @@ class MqttIngress:
             system.log(f"{label}: {reason}; trying again in {delay_ms} ms")
             await asyncio.sleep(delay_ms / 1000)
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
+
+    def _lose(self, reason: str) -> None:
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(reason)
 
     def _route(self, broker: mqtt.Broker) -> Callable[[str, bytes, Callable[[], None]], None]:
         def deliver(topic: str, payload: bytes, acknowledge: Callable[[], None]) -> None:
@@ -88,7 +96,8 @@ class MqttIngress:
         try:
             reason = await self._links.run(mqtt.MEDIUM, channel)
             system.log(f"mqtt link to {author} closed: {reason}")
-        except ConfigError as error:
-            system.log(f"mqtt link to {author}: {error}")
+        except StorageError as error:
+            # Connecting anew makes the broker deliver again what was not acknowledged.
+            self._lose(f"the store failed: {error}")
         finally:
             self._channels.pop(author, None)

@@ -21,12 +21,17 @@ class Receiver:
         self._neighbour = neighbour
 
     def handle_delta(self, delta: "Delta", their_epoch: int) -> bool:
-        """Store the records, durably; return False if there is no room."""
+        """Store the records, durably; return False if there is no room.
+
+        A Big Peer without room raises StoreFull: it keeps all, so waiting helps nobody.
+        """
         if not self._continues(delta.previous, their_epoch) or not delta.records:
             return True
         try:
             self._store.merge([record[1:] for record in delta.records])
         except StoreFull:
+            if self._store.keeps_all:
+                raise
             self.refused_count += len(delta.records)
             self.expected = None
             return False

@@ -31,13 +31,18 @@ class Pump:
         self.channel = channel
         self._clock_ms = clock_ms
         self._changed = asyncio.Event()
+        self._failure: StorageError | None = None
 
     def wake(self) -> None:
         """Call when the session may have something to send."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Pump until the session or the wire is closed; always close both."""
+        """Pump until the session or the wire is closed; always close both.
+
+        Raises StorageError when the store failed: what was in flight is then not
+        acknowledged, neither by the link nor by a broker beneath it.
+        """
         reading = asyncio.create_task(self._read())
         try:
             while not self.session.is_closed():
@@ -51,6 +56,8 @@ class Pump:
             reading.cancel()
             self.session.close("stopped")
             await self.channel.close()
+        if self._failure is not None:
+            raise self._failure
 
     async def _read(self) -> None:
         try:
@@ -58,9 +65,12 @@ class Pump:
                 for frame in await self.channel.receive():
                     self.session.receive_frame(frame, self._clock_ms())
                 self._changed.set()
-        except (OSError, StorageError) as error:
+        except OSError as error:
             self.session.close(str(error))
-            self._changed.set()
+        except StorageError as error:
+            self._failure = error
+            self.session.close(str(error))
+        self._changed.set()
 
     async def _send(self) -> None:
         frames = self.session.frames_to_send(self._clock_ms())

@@ -195,27 +195,48 @@ def test_an_update_on_the_gateway_reaches_the_big_peer_as_one_document():
     assert rows == [{"_id": "x", "n": 2, "unit": "C"}]
 
 
-def test_a_receiver_without_room_loses_nothing_and_goes_on_when_there_is_room():
-    board, big = Peer("board"), Peer("big", BIG)
-    commit = big.store.log.commit
+def refuse_documents(store):
+    """Fill a store up; return how to make room again."""
+    commit = store.log.commit
 
     def refuse(puts):
         if [put for put in puts if put[0]]:
             raise StoreFull("no room")
         commit(puts)
 
+    def make_room():
+        store.log.commit = commit
+
+    store.log.commit = refuse
+    return make_room
+
+
+def test_a_relay_without_room_loses_nothing_and_goes_on_when_there_is_room():
+    board, gateway = Peer("board"), Peer("gateway", GATEWAY)
     for n in range(100):
         board.insert(n=n)
-    wire = Wire(board, big)
-    wire.run(for_ms=2_500, frame_count_max=30)
-    big.store.log.commit = refuse
+    wire = Wire(board, gateway)
+    wire.run(for_ms=2_500, frame_count_max=12)
+    make_room = refuse_documents(gateway.store)
     wire.run(for_ms=5_000)
-    assert len(big.readings()) < 100
-    assert board.store.unsynced_count() > 0
+    assert len(gateway.readings()) < 100
     assert wire.sessions[1].sync.refused_count() > 0
-    big.store.log.commit = commit
+    make_room()
     wire.run(for_ms=5_000)
-    assert big.readings() == list(range(100))
+    assert gateway.readings() == list(range(100))
+
+
+def test_a_big_peer_without_room_says_so_and_acknowledges_nothing():
+    board, big = Peer("board"), Peer("big", BIG)
+    wire = Wire(board, big)
+    wire.run()
+    board.insert(n=1)
+    make_room = refuse_documents(big.store)
+    with raises(StoreFull):
+        wire.run()
+    make_room()
+    Wire(board, big).run()
+    assert big.readings() == [1]
 
 
 def test_a_peer_of_another_app_is_turned_away():

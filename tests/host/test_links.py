@@ -1,0 +1,188 @@
+"""Peers over real wires: a pty, TCP and MQTT through mosquitto."""
+
+import asyncio
+
+import pytest
+from peers import Mosquitto, Peer, running, until
+
+from edge_peer.bigpeer.ingress import MqttIngress, listen
+from edge_peer.core.errors import ConfigError, StorageError
+from edge_peer.core.messages import WANTS_ALL
+from edge_peer.host import lan, mqtt, serial
+from edge_tools.cable import Cable, Noise
+
+
+async def keep(peer, module, settings):
+    """What SmallPeer does for a link of its configuration, in short."""
+    while True:
+        try:
+            medium, channel = await module.connect(settings, peer.links.local)
+            await peer.links.run(medium, channel)
+        except OSError:
+            await asyncio.sleep(0.05)
+
+
+def over_serial(cable, board, gateway):
+    return [
+        keep(peer, serial, {"port": path})
+        for peer, path in zip((board, gateway), cable.paths, strict=True)
+    ]
+
+
+def test_readings_cross_a_serial_line(board, gateway):
+    async def main():
+        cable = Cable()
+        board.insert(100)
+        async with running(*over_serial(cable, board, gateway)):
+            await until(lambda: gateway.numbers() == list(range(100)), "the first hundred")
+            board.insert(20, first=100)
+            await until(lambda: gateway.numbers() == list(range(120)), "what followed")
+        cable.close()
+
+    asyncio.run(main())
+
+
+def test_a_noisy_serial_line_costs_time_and_nothing_else(board, gateway):
+    async def main():
+        noise = Noise(seed=1, interval_bytes=400)
+        cable = Cable(noise)
+        board.insert(200)
+        async with running(*over_serial(cable, board, gateway)):
+            await until(lambda: len(gateway.numbers()) == 200, "readings through noise")
+            damaged = gateway.links.pumps[0].channel.damaged_count()
+        assert noise.count > 5 and damaged > 0
+        cable.close()
+
+    asyncio.run(main())
+    assert gateway.numbers() == list(range(200))
+
+
+def test_a_cable_may_be_pulled(board, gateway):
+    async def main():
+        cable = Cable()
+        async with running(*over_serial(cable, board, gateway)):
+            board.insert(10)
+            await until(lambda: gateway.numbers(), "the first readings")
+            cable.unplug()
+            board.insert(10, first=10)
+            lost = cable.lost_bytes
+            await until(lambda: cable.lost_bytes > lost, "bytes lost in a pulled cable")
+            cable.plug()
+            await until(lambda: len(gateway.numbers()) == 20, "readings after the cable is back")
+        cable.close()
+
+    asyncio.run(main())
+
+
+def test_a_port_that_is_not_there_is_an_error_that_names_it(board):
+    async def main():
+        with pytest.raises(OSError, match="/dev/nothing"):
+            await serial.connect({"port": "/dev/nothing"}, board.links.local)
+        with pytest.raises(ConfigError, match="port"):
+            await serial.connect({}, board.links.local)
+
+    asyncio.run(main())
+
+
+def test_readings_cross_tcp_and_a_big_peer_may_come_and_go(board, big):
+    async def main():
+        server = await listen(big.links, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        settings = {"host": "127.0.0.1", "port": port}
+        board.insert(50)
+        async with running(keep(board, lan, settings)):
+            await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+            server.close()
+            for pump in list(big.links.pumps):
+                pump.session.close("going down")
+                pump.wake()
+            board.insert(50, first=50)
+            await until(lambda: not big.links.pumps, "the link to close")
+            server = await listen(big.links, "127.0.0.1", port)
+            await until(lambda: board.store.unsynced_count() == 0, "the rest")
+        server.close()
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(100))
+
+
+def test_readings_cross_mqtt(board, big, broker):
+    async def main():
+        board.insert(50)
+        ingress = MqttIngress(big.links, broker.settings())
+        async with running(ingress.run(), keep(board, mqtt, broker.settings())):
+            await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(50))
+
+
+def test_a_broker_may_come_late_and_go(board, big, tmp_path):
+    async def main():
+        broker = Mosquitto(tmp_path)
+        broker.stop()
+        board.insert(20)
+        ingress = MqttIngress(big.links, broker.settings())
+        async with running(ingress.run(), keep(board, mqtt, broker.settings())):
+            broker.start()
+            await until(lambda: board.store.unsynced_count() == 0, "the first part")
+            broker.stop()
+            board.insert(20, first=20)
+            await until(lambda: not board.links.pumps, "the loss to be noticed")
+            broker.start()
+            await until(lambda: board.store.unsynced_count() == 0, "the second part")
+        broker.stop()
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(40))
+
+
+def test_mqtt_messages_are_acknowledged_only_after_the_commit(board, big, broker):
+    """A store that fails leaves the message with the broker, which delivers it again."""
+
+    async def main():
+        ingress = MqttIngress(big.links, broker.settings())
+        async with running(ingress.run(), keep(board, mqtt, broker.settings())):
+            await until(lambda: board.links.status() and big.links.status(), "the link")
+            commit = big.store.log.commit
+            failed = []
+
+            def fail(puts):
+                failed.append(puts)
+                raise StorageError("the disk is gone")
+
+            big.store.log.commit = fail
+            board.insert(5)
+            await until(lambda: failed, "the store to fail")
+            big.store.log.commit = commit
+            # The frame of the link that failed comes again, and belongs to no link now.
+            await until(lambda: ingress.refused_count > 0, "the message to be delivered again")
+            await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(5))
+
+
+def test_of_two_links_to_one_neighbour_the_cheaper_works(board, broker):
+    big = Peer("big", WANTS_ALL)
+
+    async def main():
+        server = await listen(big.links, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        ingress = MqttIngress(big.links, broker.settings())
+        over_tcp = keep(board, lan, {"host": "127.0.0.1", "port": port})
+        async with running(ingress.run(), over_tcp, keep(board, mqtt, broker.settings())):
+            await until(lambda: len(board.links.status()) == 2, "both links")
+            board.insert(50)
+            await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+            sent = {link["medium"]: link["sent"] for link in board.links.status()}
+            assert sent == {"lan": 50, "mqtt": 0}
+            server.close()
+            for pump in [p for p in big.links.pumps if p.session.medium.name == "lan"]:
+                pump.session.close("going down")
+                pump.wake()
+            board.insert(10, first=50)
+            await until(lambda: board.store.unsynced_count() == 0, "the rest, over MQTT")
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(60))

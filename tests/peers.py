@@ -1,0 +1,98 @@
+"""Peers, and a broker, for tests of real wires on loopback."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from memory import open_log
+
+from edge_peer.core.execute import Executor
+from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.session import Local
+from edge_peer.core.store import Store
+from edge_peer.host import codec, system
+from edge_peer.peer import Links
+
+MOSQUITTO = Path(__file__).parents[1] / ".cache/bin/mosquitto"
+DEADLINE_S = 20
+APP_ID = b"A" * 16
+
+
+class Peer:
+    """A store and its links, as SmallPeer and BigPeer wire them."""
+
+    def __init__(self, name, flags=0):
+        self.store = Store(
+            open_log, name.encode(), system.wall_ms, system.entropy, flags == WANTS_ALL
+        )
+        self.executor = Executor(self.store, codec)
+        local = Local(APP_ID, name, flags, self.store, self.executor.matcher, system.entropy)
+        self.links = Links(local, system)
+
+    def insert(self, count, first=0):
+        documents = [{"n": n} for n in range(first, first + count)]
+        self.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": documents})
+
+    def numbers(self):
+        rows = self.executor.execute("SELECT n FROM readings ORDER BY n").items
+        return [row["n"] for row in rows]
+
+
+async def until(condition, what):
+    """Wait for a condition that other tasks bring about; fail when it takes too long."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def running(*coroutines):
+    """Run these beside the block, and end them with it."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Mosquitto:
+    """A real broker on loopback; `port` stays the same when it is started again."""
+
+    def __init__(self, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
+            "user root\n"
+        )
+        self._process = None
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self._process.poll() is None, "mosquitto ended"
+            assert time.monotonic() < deadline, "mosquitto does not answer"
+            time.sleep(0.01)
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(DEADLINE_S)
+
+    def settings(self):
+        return {"kind": "mqtt", "host": "127.0.0.1", "port": self.port}
