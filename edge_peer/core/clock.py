@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 EPOCH_S = 1_577_836_800  # 2020-01-01T00:00:00Z in Unix time
 TICK_MS = 2
-STAMP_MAX = 0xFEFF_FFFF_FFFF  # in 2089; what is above is refused, so that a successor always fits
+STAMP_MAX = 0xFEFF_FFFF_FFFF  # in 2089; what is above is refused
 AHEAD_MS_MAX = 24 * 3600 * 1000  # a stamp further ahead than this never moves our clock
 _AHEAD = AHEAD_MS_MAX // TICK_MS << 8
+# The clock ends here, a day before the last stamp: so it has a successor for every
+# stamp that it follows, whatever a peer sends or a broken real-time clock says.
+_CLOCK_MAX = STAMP_MAX - _AHEAD
 
 
 class HybridClock:
@@ -36,15 +39,17 @@ class HybridClock:
 
     def observe(self, stamp: int) -> bool:
         """Learn a stamp from elsewhere; return False if it is too far ahead to follow."""
-        wall = self._wall()
-        if wall and stamp > wall + _AHEAD:
+        wall = self._wall() or STAMP_MAX
+        if stamp > min(wall + _AHEAD, _CLOCK_MAX):
             return False
         self.last = max(self.last, stamp)
         return True
 
     def _wall(self) -> int:
+        """Return the stamp of now; 0 while it is unknown, or cannot be true."""
         wall_ms = self._wall_ms()
-        return 0 if wall_ms is None else stamp_of(wall_ms)
+        stamp = 0 if wall_ms is None else stamp_of(wall_ms)
+        return stamp if stamp <= _CLOCK_MAX else 0
 
 
 def stamp_of(unix_ms: int) -> int:

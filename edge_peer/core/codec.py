@@ -19,6 +19,7 @@ Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 import struct
 
 from edge_peer.core.errors import FormatError
+from edge_peer.core.packing import from_utf8, to_utf8
 
 DEPTH_MAX = 32  # of arrays and maps inside each other: bounds the recursion on a board's stack
 
@@ -68,20 +69,28 @@ def unpack(data: bytes) -> object:
     return value
 
 
-def value_end(data: bytes, position: int) -> int:
-    """Return where the value that starts at `position` ends, without building it."""
-    pending = 1
-    while pending:
-        kind, argument, position = _head(data, position)
-        pending -= 1
-        if kind == _STR or kind == _BIN:
-            position += argument
-        elif kind == _ARRAY:
-            pending += argument
-        elif kind == _MAP:
-            pending += 2 * argument
-        if position + pending > len(data):
-            raise FormatError("value cut short")
+def value_end(data: bytes, position: int, depth: int = 0) -> int:
+    """Return where the value that starts at `position` ends, without building it.
+
+    Raises FormatError for what unpack would refuse: who keeps a value unread must
+    not keep one that nobody can read. `depth`: of the arrays and maps around it.
+    """
+    if depth > DEPTH_MAX:
+        raise FormatError("value nested deeper than %d" % DEPTH_MAX)
+    kind, argument, position = _head(data, position)
+    if kind == _STR or kind == _BIN:
+        raw, position = _take(data, position, argument)
+        if kind == _STR:
+            from_utf8(raw)
+    elif kind == _ARRAY:
+        for _ in range(argument):
+            position = value_end(data, position, depth + 1)
+    elif kind == _MAP:
+        for _ in range(argument):
+            if _head(data, position)[0] != _STR:
+                raise FormatError("a map key must be text")
+            position = value_end(data, position, depth + 1)
+            position = value_end(data, position, depth + 1)
     return position
 
 
@@ -98,7 +107,10 @@ def _pack(out: bytearray, value: object, depth: int) -> None:
         out.append(_FLOAT_HEAD)
         out += struct.pack(_FLOAT, value)
     elif isinstance(value, str):
-        data = value.encode()
+        try:
+            data = to_utf8(value)
+        except ValueError:
+            raise TypeError("text with half a surrogate pair has no UTF-8")
         _pack_length(out, len(data), (0xA0, 32, 0xD9, 0xDA, 0xDB))
         out += data
     elif isinstance(value, (bytes, bytearray)):
@@ -178,10 +190,15 @@ def _head(data: bytes, position: int):  # type: ignore[no-untyped-def]
     if first not in _HEADS:
         raise FormatError("MessagePack type 0x%02x is not used here" % first)
     kind, form = _HEADS[first]
-    end = position + _SIZE[form]
+    raw, position = _take(data, position, _SIZE[form])
+    return kind, struct.unpack(form, raw)[0], position
+
+
+def _take(data: bytes, position: int, size: int) -> "tuple[bytes, int]":
+    end = position + size
     if end > len(data):
         raise FormatError("value cut short")
-    return kind, struct.unpack(form, data[position:end])[0], end
+    return bytes(data[position:end]), end
 
 
 def _unpack(data: bytes, position: int, depth: int):  # type: ignore[no-untyped-def]
@@ -189,11 +206,8 @@ def _unpack(data: bytes, position: int, depth: int):  # type: ignore[no-untyped-
         raise FormatError("value nested deeper than %d" % DEPTH_MAX)
     kind, argument, position = _head(data, position)
     if kind == _STR or kind == _BIN:
-        end = position + argument
-        if end > len(data):
-            raise FormatError("value cut short")
-        raw = bytes(data[position:end])
-        return (_text(raw) if kind == _STR else raw), end
+        raw, position = _take(data, position, argument)
+        return (from_utf8(raw) if kind == _STR else raw), position
     if kind == _ARRAY:
         items = []
         for _ in range(argument):
@@ -213,10 +227,3 @@ def _unpack_map(data: bytes, position: int, size: int, depth: int):  # type: ign
             raise FormatError("a map key must be text")
         fields[key], position = _unpack(data, position, depth + 1)
     return fields, position
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeError:
-        raise FormatError("text is not UTF-8")

@@ -8,8 +8,9 @@ so that merging, storing and relaying never round a float.
 
 Every write has one *dot*, (author, seq), and one stamp (clock.py), and all the
 fields that it sets share them. Field by field the larger (stamp, author) wins,
-which makes merging commutative, associative and idempotent: any two peers that
-have seen the same writes hold the same bytes.
+and of more than CELL_COUNT_MAX fields the newest stay. That makes merging
+commutative, associative and idempotent: any two peers that have seen the same
+writes hold the same bytes.
 
 Layout (SPEC.md, "Documents"), the only encoding of a given document:
 
@@ -26,7 +27,7 @@ from collections import namedtuple
 from edge_peer.core.clock import STAMP_MAX
 from edge_peer.core.codec import DEPTH_MAX
 from edge_peer.core.errors import FormatError
-from edge_peer.core.packing import Reader, put_varint
+from edge_peer.core.packing import Reader, from_utf8, put_varint, to_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ AUTHOR_SIZE = 8
 STAMP_SIZE = 6
 PATH_BYTES_MAX = 128  # a name, or a few levels of them
 SEQ_MAX = (1 << 48) - 1  # one write a microsecond for nine years
-CELL_COUNT_MAX = 256  # per document: bounds what one document can make a board build
+CELL_COUNT_MAX = 256  # per document: bounds what one can make a board build, and its runs
 VALUE_BYTES_MAX = 262_144  # 256 KiB, the largest document on Linux; boards have their own bound
 SEPARATOR = "\0"  # between the names of a path; no name contains it
 
@@ -46,6 +47,8 @@ SEPARATOR = "\0"  # between the names of a path; no name contains it
 # refused until then, so that an old peer never mistakes a counter for a value.
 REGISTER = 0  # 1 counter, 2 removed, 3 attachment
 
+# Cells compare as tuples. What stands behind the author only matters for writers
+# that break the rule of one write per stamp.
 Cell = namedtuple("Cell", ("stamp", "author", "seq", "kind", "value"))
 
 
@@ -56,13 +59,18 @@ def make(values: "dict[str, bytes]", stamp: int, author: bytes, seq: int) -> "Do
 
 def merge(ours: "Document", theirs: "Document") -> bool:
     """Take every newer cell of `theirs` into `ours`; return whether there was one."""
-    changed = False
+    taken = []
     for path, cell in theirs.items():
         have = ours.get(path)
-        if have is None or _order(have) < _order(cell):
+        if have is None or have < cell:
             ours[path] = cell
-            changed = True
-    return changed
+            taken.append(path)
+    if len(ours) > CELL_COUNT_MAX:
+        newest = sorted([(cell, path) for path, cell in ours.items()])
+        for _, path in newest[:-CELL_COUNT_MAX]:
+            del ours[path]
+        return any([path in ours for path in taken])
+    return bool(taken)
 
 
 def encode(document: "Document") -> bytes:
@@ -94,6 +102,8 @@ def decode(data: bytes) -> "Document":
             path, kind = take_cell_head(reader)
             value = reader.take(reader.count(VALUE_BYTES_MAX))
             document[path] = Cell(stamp, author, seq, kind, value)
+        if len(document) > CELL_COUNT_MAX:
+            raise FormatError("more than %d fields" % CELL_COUNT_MAX)
     if not reader.at_end():
         raise FormatError("bytes behind the document")
     return document
@@ -130,10 +140,10 @@ def take_cell_head(reader: Reader) -> "tuple[str, int]":
     head = reader.count(PATH_BYTES_MAX << 2 | 3)
     if head & 3 != REGISTER:
         raise FormatError("cell kind %d is from a newer version" % (head & 3))
-    try:
-        return reader.take(head >> 2).decode(), REGISTER
-    except UnicodeError:
-        raise FormatError("path is not UTF-8")
+    path = from_utf8(reader.take(head >> 2))
+    if path.count(SEPARATOR) >= DEPTH_MAX:
+        raise FormatError("maps nested deeper than %d" % DEPTH_MAX)
+    return path, REGISTER
 
 
 def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "dict[str, bytes]":
@@ -143,7 +153,7 @@ def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "
     document, for anything that a document cannot hold.
     """
     values: dict[str, bytes] = {}
-    _flatten(values, "", fields, pack, 0)
+    _flatten(values, "", fields, pack, 1)
     if len(values) > CELL_COUNT_MAX:
         raise ValueError("a document has at most %d fields" % CELL_COUNT_MAX)
     return values
@@ -156,7 +166,7 @@ def view(document: "Document", unpack: "Callable[[bytes], object]") -> "dict[str
     are laid over each other from the oldest to the newest to find out.
     """
     fields: dict[str, object] = {}
-    for path in sorted(document, key=lambda path: (_order(document[path]), path)):
+    for path in sorted(document, key=lambda path: (document[path], path)):
         parts = path.split(SEPARATOR)
         inner = fields
         for name in parts[:-1]:
@@ -166,11 +176,6 @@ def view(document: "Document", unpack: "Callable[[bytes], object]") -> "dict[str
             inner = deeper
         inner[parts[-1]] = unpack(document[path].value)
     return fields
-
-
-def _order(cell: Cell) -> "tuple[int, bytes, bytes]":
-    # The value stands last for writers that break the rule of one write per stamp.
-    return (cell.stamp, cell.author, cell.value)
 
 
 def _flatten(
@@ -184,7 +189,7 @@ def _flatten(
         if not isinstance(name, str) or not name or SEPARATOR in name:
             raise TypeError("a field name must be text without NUL, not %r" % (name,))
         path = prefix + name
-        if len(path.encode()) > PATH_BYTES_MAX:
+        if len(to_utf8(path)) > PATH_BYTES_MAX:
             raise ValueError("a field name has at most %d bytes" % PATH_BYTES_MAX)
         value = fields[name]
         if isinstance(value, dict) and value:
@@ -194,6 +199,8 @@ def _flatten(
         else:
             _check(value, depth)
             values[path] = pack(value)
+            if len(values[path]) > VALUE_BYTES_MAX:
+                raise ValueError("a value has at most %d bytes" % VALUE_BYTES_MAX)
 
 
 def _check(value: object, depth: int) -> None:

@@ -1,9 +1,11 @@
 """
 What an expression of core/query.py means on one document.
 
-SQL's three values: a comparison with NULL, with a field that is MISSING, or
-between values of different types is neither true nor false but unknown (None),
-and WHERE takes only what is true. Arithmetic on anything but numbers is NULL.
+SQL's three values: a comparison with NULL or with a field that is MISSING is
+neither true nor false but unknown (None), and WHERE takes only what is true.
+Values of different types are never equal, and which is less is unknown.
+Arithmetic is on numbers; on anything else, and where a document could not hold
+the result, it is NULL.
 """
 
 from edge_peer.core.errors import QueryError
@@ -22,36 +24,60 @@ class _Missing:
 
 MISSING = _Missing()  # the value of a field that a document does not have
 
+_KINDS: "tuple[tuple[int, Any], ...]" = (
+    (3, (int, float)),
+    (4, str),
+    (5, (bytes, bytearray)),
+    (6, (list, tuple)),
+    (7, dict),
+)
+
 
 def evaluate(node: "Node", fields: "dict[str, object]", arguments: "dict[str, object]") -> "Any":
     """Return the value of an expression: a document's value, MISSING, True, False or None."""
-    operator = node[0]
-    if operator == "value":
-        return node[1]
-    if operator == "field":
-        return _field(fields, node)
-    if operator == "parameter":
-        if node[1] not in arguments:
-            raise QueryError("no argument for :%s" % node[1])
-        return arguments[node[1]]
-    if operator == "array":
-        return [evaluate(item, fields, arguments) for item in node[1:]]
-    if operator == "map":
-        return {key: evaluate(item, fields, arguments) for key, item in node[1:]}
-    left = evaluate(node[1], fields, arguments)
-    if len(node) == 2:
-        return _UNARY[operator](left)
-    if operator == "AND" and left is False:
-        return False
-    if operator == "OR" and left is True:
-        return True
-    return _BINARY[operator](left, evaluate(node[2], fields, arguments))
+    # Left operands in a loop: what a long chain of operators needs no deep stack for.
+    outer = []
+    while node[0] in _UNARY or node[0] in _BINARY:
+        outer.append(node)
+        node = node[1]
+    value = _leaf(node, fields, arguments)
+    while outer:
+        node = outer.pop()
+        operator = node[0]
+        if operator in _UNARY:
+            value = _UNARY[operator](value)
+        elif not (value is False and operator == "AND" or value is True and operator == "OR"):
+            value = _BINARY[operator](value, evaluate(node[2], fields, arguments))
+    return value
 
 
 def sort_key(value: object) -> "tuple[int, Any]":
     """Order any two values: MISSING, NULL, booleans, numbers, text, bytes, arrays, maps."""
     rank = _rank(value)
-    return (rank, str(value) if rank > 5 else 0 if rank < 2 else value)
+    if 1 < rank < 6:
+        return rank, value
+    if isinstance(value, (list, tuple)):
+        return rank, [sort_key(item) for item in value]
+    if isinstance(value, dict):
+        return rank, [(name, sort_key(value[name])) for name in sorted(value)]
+    return rank, 0
+
+
+def _leaf(node: "Node", fields: "dict[str, object]", arguments: "dict[str, object]") -> "Any":
+    kind = node[0]
+    if kind == "value":
+        return node[1]
+    if kind == "field":
+        return _field(fields, node)
+    if kind == "parameter":
+        if node[1] not in arguments:
+            raise QueryError("no argument for :%s" % node[1])
+        return arguments[node[1]]
+    if kind == "array":
+        items = [evaluate(item, fields, arguments) for item in node[1:]]
+        return [None if item is MISSING else item for item in items]
+    pairs = [(name, evaluate(item, fields, arguments)) for name, item in node[1:]]
+    return {name: value for name, value in pairs if value is not MISSING}
 
 
 def _field(fields: "dict[str, object]", node: "Node") -> "Any":
@@ -70,10 +96,10 @@ def _rank(value: object) -> int:
         return 1
     if value is True or value is False:
         return 2
-    for rank, kinds in ((3, (int, float)), (4, str), (5, bytes), (6, (list, tuple))):
+    for rank, kinds in _KINDS:
         if isinstance(value, kinds):
             return rank
-    return 7
+    return 8  # an argument that is no value of a document
 
 
 def _is_unknown(left: object, right: object) -> bool:
@@ -83,7 +109,12 @@ def _is_unknown(left: object, right: object) -> bool:
 def _equal(left: object, right: object) -> "bool | None":
     if _is_unknown(left, right):
         return None
-    return _rank(left) == _rank(right) and left == right
+    rank = _rank(left)
+    if rank != _rank(right):
+        return False
+    if 5 < rank < 8:
+        return sort_key(left) == sort_key(right)
+    return bool(left == right)
 
 
 def _less(left: "Any", right: "Any") -> "bool | None":
@@ -102,49 +133,76 @@ def _or(left: object, right: object) -> "bool | None":
     return False if left is False and right is False else None
 
 
+def _and(left: object, right: object) -> "bool | None":
+    return _not(_or(_not(left), _not(right)))
+
+
 def _in(left: object, right: object) -> "bool | None":
     if not isinstance(right, (list, tuple)):
         return None
     found: bool | None = False
     for item in right:
         found = _or(found, _equal(left, item))
+        if found:
+            break
     return found
 
 
+def _between(value: object, bounds: "tuple[object, object]") -> "bool | None":
+    return _and(_not(_less(value, bounds[0])), _not(_less(bounds[1], value)))
+
+
 def _like(text: object, pattern: object) -> "bool | None":
-    """`%` stands for any characters, `_` for one. Linear: the last `%` is tried again."""
+    """`%` stands for any characters, `_` for one."""
     if not isinstance(text, str) or not isinstance(pattern, str):
         return None
-    at = place = 0
-    again: tuple[int, int] | None = None
-    while at < len(text):
-        if place < len(pattern) and pattern[place] == "%":
-            again = (place + 1, at)
-            place += 1
-        elif place < len(pattern) and pattern[place] in ("_", text[at]):
-            at += 1
-            place += 1
-        elif again is not None:
-            again = (again[0], again[1] + 1)
-            place, at = again
-        else:
+    parts = pattern.split("%")
+    at, end = len(parts[0]), len(text)
+    if len(parts) > 1:
+        end -= len(parts[-1])
+    elif at != end:
+        return False
+    if at > end or _find(text, parts[0], 0, at) < 0 or _find(text, parts[-1], end, len(text)) < 0:
+        return False
+    for part in parts[1:-1]:
+        at = _find(text, part, at, end)
+        if at < 0:
             return False
-    return pattern[place:].strip("%") == ""
+        at += len(part)
+    return True
+
+
+def _find(text: str, part: str, start: int, end: int) -> int:
+    """text.find(part, start, end), but for `_` that fits any character."""
+    if "_" not in part:
+        return text.find(part, start, end)
+    for at in range(start, end - len(part) + 1):
+        i = 0
+        while i < len(part) and part[i] in ("_", text[at + i]):
+            i += 1
+        if i == len(part):
+            return at
+    return -1
 
 
 def _arithmetic(operator: str) -> "Callable[[Any, Any], Any]":
     def apply(left: "Any", right: "Any") -> "Any":
         if _rank(left) != 3 or _rank(right) != 3:
             return None
-        if operator == "+":
-            return left + right
-        if operator == "-":
-            return left - right
-        if operator == "*":
-            return left * right
-        if right == 0:
+        try:
+            if operator == "+":
+                result = left + right
+            elif operator == "-":
+                result = left - right
+            elif operator == "*":
+                result = left * right
+            else:
+                result = left / right if operator == "/" else left % right
+        except ArithmeticError:
             return None
-        return left / right if operator == "/" else left % right
+        if isinstance(result, int):
+            return result if -(1 << 63) <= result < 1 << 63 else None
+        return result if result - result == 0 else None  # infinity and NaN are not
 
     return apply
 
@@ -165,9 +223,10 @@ _BINARY: "dict[str, Callable[[Any, Any], Any]]" = {
     ">": lambda left, right: _less(right, left),
     "<=": lambda left, right: _not(_less(right, left)),
     ">=": lambda left, right: _not(_less(left, right)),
-    "AND": lambda left, right: _not(_or(_not(left), _not(right))),
+    "AND": _and,
     "OR": _or,
     "IN": _in,
+    "BETWEEN": _between,
     "LIKE": _like,
     "||": _join,
     "+": _arithmetic("+"),

@@ -11,6 +11,7 @@ from collections import namedtuple
 from edge_peer.core import document as documents
 from edge_peer.core.errors import QueryError
 from edge_peer.core.messages import COLLECTION_BYTES_MAX, ID_BYTES_MAX
+from edge_peer.core.packing import to_utf8
 from edge_peer.core.query import Insert, parse
 
 TYPE_CHECKING = False
@@ -78,33 +79,49 @@ class Executor:
         if len(statement.collection.encode()) > COLLECTION_BYTES_MAX:
             raise QueryError("a collection's name has at most %d bytes" % COLLECTION_BYTES_MAX)
         writes = []
+        seen: dict[str, set[str]] = {}
         for node in statement.documents:
             value = _value(node, arguments)
             for fields in value if isinstance(value, (list, tuple)) else (value,):
-                write = self._write(statement, fields)
+                write = self._write(statement, fields, seen)
                 if write is not None:
                     writes.append(write)
         return Result("insert", [], self._store.insert(writes) if writes else [])
 
-    def _write(self, statement: Insert, fields: "Any") -> "Write | None":
-        """Return one write for Store.insert, or None where ON ID CONFLICT says so."""
+    def _write(
+        self, statement: Insert, fields: "Any", seen: "dict[str, set[str]]"
+    ) -> "Write | None":
+        """Return one write for Store.insert, or None where ON ID CONFLICT says so.
+
+        seen: id -> paths of every document that exists, or that this statement wrote before.
+        """
         if not isinstance(fields, dict):
             raise QueryError("a document is a map of fields, not %s" % type(fields).__name__)
         id = fields.get("_id")
-        if id is not None and (not isinstance(id, str) or not 0 < len(id.encode()) <= ID_BYTES_MAX):
-            raise QueryError("_id is text of 1 to %d bytes" % ID_BYTES_MAX)
         values = {name: fields[name] for name in fields if name != "_id"}
         if not values:
             raise QueryError("a document has at least one field beside _id")
-        exists = id is not None and self._store.get(statement.collection, id) is not None
-        if exists and statement.on_conflict == "FAIL":
-            raise QueryError("_id %s exists; ON ID CONFLICT says what to do then" % id)
-        if exists and statement.on_conflict == "NOTHING":
-            return None
         try:
-            return statement.collection, id, documents.flatten(values, self._codec.pack)
+            flat = documents.flatten(values, self._codec.pack)
+            if id is None:
+                return statement.collection, None, flat
+            if not isinstance(id, str) or not 0 < len(to_utf8(id)) <= ID_BYTES_MAX:
+                raise ValueError("_id is text of 1 to %d bytes" % ID_BYTES_MAX)
         except (TypeError, ValueError) as error:
             raise QueryError(str(error))
+        if id not in seen:
+            old = self._store.get(statement.collection, id)
+            if old is not None:
+                seen[id] = set(old)
+        if id in seen and statement.on_conflict != "UPDATE":
+            if statement.on_conflict == "NOTHING":
+                return None
+            raise QueryError("_id %s exists; ON ID CONFLICT says what to do then" % id)
+        paths = seen.setdefault(id, set())
+        paths.update(flat)
+        if len(paths) > documents.CELL_COUNT_MAX:
+            raise QueryError("a document has at most %d fields" % documents.CELL_COUNT_MAX)
+        return statement.collection, id, flat
 
 
 def _value(node: "Node", arguments: "dict[str, object]") -> "Any":

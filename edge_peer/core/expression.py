@@ -6,7 +6,7 @@ DQL beyond a plain INSERT: expressions and SELECT.
 
     e, from weakest to strongest binding
         OR · AND · NOT · = == != <> < <= > >= [NOT] IN [NOT] LIKE [NOT] BETWEEN … AND …
-        IS [NOT] NULL | MISSING · + - || · * / % · -x · (e), literal, :name, a.b
+        IS [NOT] NULL | MISSING · + - || · * / % · -x · (e), literal, :name, a.b, [e], {k: e}
 
 A tree is made of tuples, (operator, operands…); evaluate.py knows what each
 operator means.
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 NESTING_MAX = 32  # parentheses and lists inside each other: bounds the recursion
 
 # kind "*": every field; "count": COUNT(*); "list": fields is [(node, name), …]
-Select = namedtuple("Select", ("kind", "fields", "collection", "where", "order", "limit", "offset"))
+# order: [(node, whether descending), …]; parameters: the names that need an argument
+Select = namedtuple(
+    "Select", ("kind", "fields", "collection", "where", "order", "limit", "offset", "parameters")
+)
 
 _COMPARISONS = {"==": "=", "<>": "!="}
 for _sign in ("=", "!=", "<", "<=", ">", ">="):
@@ -53,7 +56,9 @@ def parse_select(tokens: "list[tuple[int, str, int]]") -> Select:
 class Expression(Parser):
     def __init__(self, tokens: "list[tuple[int, str, int]]", at: int = 0) -> None:
         super().__init__(tokens, at)
+        self.has_fields = True  # a document that is inserted refers to no other
         self._nesting = 0
+        self._parameters: list[str] = []
 
     def select(self) -> Select:
         kind, fields = self._projection()
@@ -71,7 +76,9 @@ class Expression(Parser):
                 order.append((node, descending))
         limit = self._primary() if self.takes("LIMIT") else None
         offset = self._primary() if self.takes("OFFSET") else None
-        return Select(kind, fields, collection, where, order, limit, offset)
+        return Select(
+            kind, fields, collection, where, order, limit, offset, tuple(self._parameters)
+        )
 
     def _projection(self) -> "tuple[str, list[tuple[Node, str]]]":
         if self.takes("*"):
@@ -142,7 +149,7 @@ class Expression(Parser):
         elif self.takes("BETWEEN"):
             low = self._sum()
             self.need("AND")
-            node = ("AND", (">=", node, low), ("<=", node, self._sum()))
+            node = ("BETWEEN", node, ("array", low, self._sum()))
         elif negated:
             self.fail("expected IN, LIKE or BETWEEN")
         return ("NOT", node) if negated else node
@@ -171,12 +178,13 @@ class Expression(Parser):
             return ("value", self._number())
         if kind == STRING:
             return ("value", unquoted(self.next()))
-        if kind == PARAMETER and len(text) > 1:
+        if kind == PARAMETER:
+            self._parameters.append(text[1:])
             return ("parameter", self.next()[1:])
         if kind == NAME and word in ("TRUE", "FALSE", "NULL"):
             self.at += 1
             return ("value", {"TRUE": True, "FALSE": False, "NULL": None}[word])
-        if kind == QUOTED or (kind == NAME and not is_reserved(word)):
+        if self.has_fields and (kind == QUOTED or (kind == NAME and not is_reserved(word))):
             path = [self.name("a field")]
             while self.takes("."):
                 path.append(self.name("a field"))
@@ -202,9 +210,11 @@ class Expression(Parser):
 
     def _pair(self) -> "tuple[str, Node]":
         key = unquoted(self.next()) if self.tokens[self.at][0] == STRING else self.name("a key")
-        if self.tokens[self.at][0] == PARAMETER:  # {a:b}: the tokens cannot tell a colon from :b
-            self.fail("put a space behind the colon")
-        self.need(":")
+        kind, text, column = self.tokens[self.at]
+        if kind == PARAMETER:  # {"on":true}: the tokens cannot tell it from the parameter :true
+            self.tokens[self.at] = (NAME, text[1:], column + 1)
+        else:
+            self.need(":")
         return key, self.expression()
 
     def _number(self) -> "int | float":

@@ -21,14 +21,15 @@ _CRC_SIZE = 4
 
 
 def encode(frame: bytes) -> bytes:
-    """Return what goes on the wire for one frame, the closing zero included."""
-    return _stuff(frame + _crc(frame)) + b"\0"
+    """Return what goes on the wire for one frame, not empty, the closing zero included."""
+    return stuff(frame + _crc(frame)) + b"\0"
 
 
 class FrameDecoder:
     """Cuts a byte stream into frames; holds at most one frame of `size_max` bytes."""
 
     def __init__(self, size_max: int = FRAME_SIZE_MAX) -> None:
+        self._size_max = size_max
         self._stuffed_max = size_max + _CRC_SIZE + (size_max + _CRC_SIZE) // 254 + 1
         self._part = bytearray()
         self._too_long = False
@@ -56,7 +57,9 @@ class FrameDecoder:
     def _finish(self) -> "bytes | None":
         """Return the frame that a zero byte has just ended; None if there was none."""
         stuffed, self._part = bytes(self._part), bytearray()
-        frame = None if self._too_long else _check(_unstuff(stuffed))
+        frame = None if self._too_long else _check(unstuff(stuffed))
+        if frame is not None and len(frame) > self._size_max:  # zeros stuff to less than others
+            frame = None
         if frame is None and (stuffed or self._too_long):
             self.damaged_count += 1
         self._too_long = False
@@ -74,7 +77,7 @@ def _check(data: "bytes | None") -> "bytes | None":
     return frame if _crc(frame) == data[-_CRC_SIZE:] else None
 
 
-def _stuff(data: bytes) -> bytes:
+def stuff(data: bytes) -> bytes:
     """COBS: each block is its length + 1, then up to 254 bytes that are not zero."""
     out = bytearray()
     for part in data.split(b"\0"):
@@ -87,8 +90,8 @@ def _stuff(data: bytes) -> bytes:
     return bytes(out)
 
 
-def _unstuff(data: bytes) -> "bytes | None":
-    """Undo `_stuff`; None if the blocks do not end where the data ends."""
+def unstuff(data: bytes) -> "bytes | None":
+    """Undo `stuff`; None if the blocks do not end where the data ends."""
     out = bytearray()
     position = 0
     while position < len(data):

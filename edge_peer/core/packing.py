@@ -5,6 +5,9 @@ Integers, byte strings and text as they stand in our own formats (SPEC.md, "Prim
     zigzag    a signed integer as a varint: 0, -1, 1, -2 become 0, 1, 2, 3
     text      length varint | UTF-8
 
+UTF-8 is what RFC 3629 says, on every runtime: a text that one peer takes and
+another refuses would stand between them for ever.
+
 Reader is the only place that compares a length with the bytes at hand, so that
 a parser above it cannot forget to: it raises FormatError or returns.
 """
@@ -12,6 +15,9 @@ a parser above it cannot forget to: it raises FormatError or returns.
 from edge_peer.core.errors import FormatError
 
 VARINT_SIZE_MAX = 9  # 63 bits: every value fits SQLite's signed 64-bit integer
+
+# MicroPython decodes surrogates, overlong forms and what lies above U+10FFFF.
+_IS_LAX = b"\xed\xa0\x80".decode("utf-8", "ignore") != ""
 
 
 def put_varint(out: bytearray, value: int) -> None:
@@ -30,6 +36,25 @@ def put_text(out: bytearray, text: str) -> None:
     data = text.encode()
     put_varint(out, len(data))
     out += data
+
+
+def to_utf8(text: str) -> bytes:
+    """Encode text; raise ValueError for half a surrogate pair, which has no UTF-8."""
+    raw = text.encode()
+    if _IS_LAX and len(raw) > len(text) and not _is_strict(raw):
+        raise ValueError("text with half a surrogate pair")
+    return raw
+
+
+def from_utf8(raw: bytes) -> str:
+    """Decode text; raise FormatError for what is not UTF-8."""
+    try:
+        text = raw.decode()
+    except UnicodeError:
+        raise FormatError("text is not UTF-8")
+    if _IS_LAX and len(raw) > len(text) and not _is_strict(raw):
+        raise FormatError("text is not UTF-8")
+    return text
 
 
 class Reader:
@@ -82,8 +107,22 @@ class Reader:
         return value
 
     def text(self, size_max: int) -> str:
-        data = self.take(self.count(size_max))
-        try:
-            return data.decode()
-        except UnicodeError:
-            raise FormatError("text is not UTF-8")
+        return from_utf8(self.take(self.count(size_max)))
+
+
+def _is_strict(raw: bytes) -> bool:
+    """Look at what MicroPython does not: which first bytes there are, and what may follow them."""
+    for i in range(len(raw)):
+        first = raw[i]
+        if first < 0xC0:
+            continue
+        second = raw[i + 1]
+        if (
+            not 0xC2 <= first <= 0xF4
+            or (first == 0xE0 and second < 0xA0)
+            or (first == 0xED and second > 0x9F)
+            or (first == 0xF0 and second < 0x90)
+            or (first == 0xF4 and second > 0x8F)
+        ):
+            return False
+    return True

@@ -5,14 +5,16 @@ DQL, the query language: text in, a tree out. core/execute.py runs it.
         [ON ID CONFLICT FAIL | DO NOTHING | DO UPDATE]
     SELECT …                                                  core/expression.py
 
-Keywords in any case, names as they are, back-ticks quote a name. A board that
-only inserts its readings, (:name), never loads the rest of the language. Every
-mistake is a QueryError that names the column (SPEC.md, "DQL").
+Keywords in any case, names as they are: ASCII letters, digits and `_`. Back-ticks
+quote any other name. A board that only inserts its readings, (:name), never
+loads the rest of the language. Every mistake is a QueryError that names the
+column (SPEC.md, "DQL").
 """
 
 from collections import namedtuple
 
 from edge_peer.core.errors import QueryError
+from edge_peer.core.packing import to_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ Insert = namedtuple("Insert", ("collection", "documents", "on_conflict"))
 
 NAME, QUOTED, NUMBER, STRING, PARAMETER, SIGN, END = range(7)
 _SIGNS = ("<=", ">=", "<>", "!=", "==", "||")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+_DIGITS = "0123456789"
 _LATER = ("UPDATE", "DELETE", "EVICT", "CREATE", "DROP", "EXPLAIN")
 RESERVED = (
     " SELECT FROM WHERE ORDER BY LIMIT OFFSET AND OR NOT IN LIKE BETWEEN IS AS ASC DESC INSERT"
@@ -38,51 +42,59 @@ def parse(text: str) -> "Select | Insert":
     """Parse one statement; raise QueryError with the column of the first mistake."""
     if len(text) > STATEMENT_CHARS_MAX:
         raise QueryError("a statement has at most %d characters" % STATEMENT_CHARS_MAX)
+    try:
+        to_utf8(text)
+    except ValueError:
+        raise QueryError("a statement with half a surrogate pair")
     tokens = _tokens(text)
-    if tokens[0][1].upper() == "SELECT":
+    try:
+        if tokens[0][1].upper() != "SELECT":
+            return Parser(tokens).insert()
         from edge_peer.core.expression import parse_select
 
         return parse_select(tokens)
-    return Parser(tokens).insert()
+    except RuntimeError:  # how deep a stack goes differs from board to board
+        raise QueryError("nested too deep for this machine")
 
 
 def _tokens(text: str) -> "list[tuple[int, str, int]]":
     """Return [(kind, text, column), …] with an END at the end."""
     tokens = []
     at = 0
-    while at < len(text):
+    end = len(text.rstrip(" \t\r\n;"))
+    while at < end:
         character = text[at]
         start = at
-        if character in " \t\r\n;":
+        if character in " \t\r\n":
             at += 1
             continue
-        if character == "_" or character.isalpha():
+        if character in _LETTERS:
             kind, at = NAME, _name_end(text, at)
-        elif character == ":":
-            kind, at = PARAMETER, _name_end(text, at + 1)
-        elif character.isdigit():
+        elif character in _DIGITS:
             kind, at = NUMBER, _number_end(text, at)
         elif character in "'\"`":
             kind, at = (QUOTED if character == "`" else STRING), _quote_end(text, at)
+        elif character == ":" and at + 1 < end and text[at + 1] in _LETTERS:
+            kind, at = PARAMETER, _name_end(text, at + 1)
         elif text[at : at + 2] in _SIGNS:
             kind, at = SIGN, at + 2
-        elif character in "=<>+-*/%(),.{}[]":
+        elif character in "=<>+-*/%(),.:{}[]":
             kind, at = SIGN, at + 1
         else:
             raise QueryError("unexpected character " + character, at + 1)
         tokens.append((kind, text[start:at], start + 1))
-    tokens.append((END, "the end", len(text) + 1))
+    tokens.append((END, "the end", end + 1))
     return tokens
 
 
 def _name_end(text: str, at: int) -> int:
-    while at < len(text) and (text[at] == "_" or text[at].isalpha() or text[at].isdigit()):
+    while at < len(text) and (text[at] in _LETTERS or text[at] in _DIGITS):
         at += 1
     return at
 
 
 def _number_end(text: str, at: int) -> int:
-    while at < len(text) and (text[at].isdigit() or text[at] in ".eE"):
+    while at < len(text) and (text[at] in _DIGITS or text[at] in ".eE"):
         if text[at] in "eE" and text[at + 1 : at + 2] in ("+", "-"):
             at += 1
         at += 1
@@ -144,12 +156,13 @@ class Parser:
 
     def _document(self) -> "Node":
         kind, text, _ = self.tokens[self.at]
-        if kind == PARAMETER and len(text) > 1:
+        if kind == PARAMETER:
             self.at += 1
             return ("parameter", text[1:])
         from edge_peer.core.expression import Expression
 
         parser = Expression(self.tokens, self.at)
+        parser.has_fields = False
         node = parser.expression()
         self.at = parser.at
         return node
@@ -160,9 +173,7 @@ class Parser:
 
     def sees(self, word: str) -> bool:
         kind, text, _ = self.tokens[self.at]
-        return (kind == NAME and text.upper() == word) or (
-            kind in (SIGN, PARAMETER) and text == word
-        )
+        return (kind == NAME and text.upper() == word) or (kind == SIGN and text == word)
 
     def sees_sign(self, *signs: str) -> bool:
         return self.tokens[self.at][0] == SIGN and self.tokens[self.at][1] in signs
@@ -179,7 +190,7 @@ class Parser:
 
     def name(self, what: str) -> str:
         kind, text, _ = self.tokens[self.at]
-        if kind == QUOTED:
+        if kind == QUOTED and text != "``":  # the collection without a name is the store's own
             return unquoted(self.next())
         if kind != NAME or is_reserved(text):
             self.fail("expected %s, not %s" % (what, text))

@@ -27,6 +27,7 @@ def select(
     statement: Select, arguments: "Fields", store: "Store", codec: "Codec"
 ) -> "list[Fields]":
     """Return the rows; raise QueryError for an argument that is missing or wrong."""
+    _check_arguments(statement, arguments)
     rows = _matching(statement, arguments, store, codec)
     if statement.kind == "count":
         return [{"count": sum([1 for _ in rows])}]
@@ -47,11 +48,14 @@ def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher
     parsed: list[tuple[Select, Fields]] = []
     for text, raw in subscriptions:
         statement = parse(text)
-        if not isinstance(statement, Select) or statement.order or statement.limit:
+        if not isinstance(statement, Select) or (
+            statement.order or statement.limit or statement.offset
+        ):
             raise QueryError("a subscription is SELECT … FROM … WHERE …, and no more")
         arguments = codec.unpack(raw) if raw else {}
         if not isinstance(arguments, dict):
             raise QueryError("a subscription's arguments are a map")
+        _check_arguments(statement, arguments)
         parsed.append((statement, arguments))
 
     def matches(collection: str, id: str, document: "documents.Document") -> bool:
@@ -64,6 +68,13 @@ def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher
         return False
 
     return matches
+
+
+def _check_arguments(statement: Select, arguments: "Fields") -> None:
+    """Before the first document is looked at: there may be none, and it may not need them all."""
+    for name in statement.parameters:
+        if name not in arguments:
+            raise QueryError("no argument for :%s" % name)
 
 
 def _matching(
@@ -79,7 +90,12 @@ def _candidates(
     statement: Select, arguments: "Fields", store: "Store"
 ) -> "Iterable[tuple[str, documents.Document]]":
     where = statement.where
-    if where is not None and where[0] == "=" and where[1] == ("field", "_id"):
+    if (
+        where is not None
+        and where[0] == "="
+        and where[1] == ("field", "_id")
+        and where[2][0] in ("value", "parameter")
+    ):
         id = evaluate(where[2], {}, arguments)
         document = store.get(statement.collection, id) if isinstance(id, str) else None
         return [] if document is None else [(id, document)]
