@@ -245,11 +245,12 @@ class Link:
             self.stale_count += 1
             return
         self._echo = nonce
-        if echo == self._nonce:
-            self._establish(reader, now_ms)
+        if echo != self._nonce:
+            self._open_due_ms = now_ms  # answer with its echo
+            return
+        self._establish(reader, now_ms)
         if kind == OPEN:
-            answer = OPENED if self.state == ESTABLISHED else OPEN
-            self._answers.append(self._opening(answer))
+            self._answers.append(self._opening(OPENED))
 
     def _establish(self, reader: Reader, now_ms: int) -> None:
         window = reader.byte()
