@@ -11,9 +11,9 @@ no I/O and reads no clock. Whoever owns the wire (edge_peer/transport) drives it
     link.deadline_ms()                 when to call handle_timeout, None for never
     link.handle_timeout(now_ms)        that time has come
 
-An acknowledgement leaves with `frames_to_send`. Take the events first and make
-durable what they carry: then an acknowledged message is a durable one, and no
-other acknowledgement is needed anywhere above.
+An acknowledgement leaves with `frames_to_send`. Take the events first and handle
+them, durably where that matters: then what is acknowledged is handled, and no other
+acknowledgement is needed anywhere above.
 
 Frames (SPEC.md, "Link"), integers big-endian:
 
@@ -137,8 +137,8 @@ class Link:
             raise
 
     def can_send(self) -> bool:
-        """Return whether `send_message` would take a message: one at a time."""
-        return self.state == ESTABLISHED and not self._queue
+        """Return whether `send_message` would take a message: the window has room for its start."""
+        return self.state == ESTABLISHED and not self._queue and len(self._in_flight) < self._window
 
     def send_message(self, message: bytes) -> None:
         if not self.can_send():
@@ -300,6 +300,7 @@ class Link:
             self._sent_ms = now_ms
             self._retries = 0
             self._resent = False
+            self._timer_ms = self._patience_ms()
         elif alone and self._in_flight and not self._resent:
             self._resend = self._resent = True
 
@@ -312,8 +313,12 @@ class Link:
             difference = abs(self._smoothed_ms - round_trip_ms)
             self._variation_ms = (3 * self._variation_ms + difference) // 4
             self._smoothed_ms = (7 * self._smoothed_ms + round_trip_ms) // 8
-        timer = self._smoothed_ms + 4 * self._variation_ms + ACK_DELAY_MS
-        self._timer_ms = min(max(timer, RETRANSMIT_MS_MIN), RETRANSMIT_MS_MAX)
+
+    def _patience_ms(self) -> int:
+        if self._smoothed_ms is None:
+            return RETRANSMIT_MS_FIRST
+        timer_ms = self._smoothed_ms + 4 * self._variation_ms + ACK_DELAY_MS
+        return min(max(timer_ms, RETRANSMIT_MS_MIN), RETRANSMIT_MS_MAX)
 
     # Sending
 

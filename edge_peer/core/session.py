@@ -84,12 +84,14 @@ class Session:
             self._handle_events(now_ms)
 
     def frames_to_send(self, now_ms: int) -> "list[bytes]":
+        frames = self._link.frames_to_send(now_ms)
         while self._active and self.sync is not None and self._link.can_send():
             message = self.sync.next_message(self._link.message_size_max, now_ms)
             if not message:
                 break
             self._link.send_message(message)
-        return self._link.frames_to_send(now_ms)
+            frames += self._link.frames_to_send(now_ms)
+        return frames
 
     def deadline_ms(self) -> "int | None":
         deadline = self._link.deadline_ms()
