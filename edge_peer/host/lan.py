@@ -31,7 +31,9 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Strea
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
-        raise OSError("no answer") from error
+        raise OSError("no answer; is the host up, and the port open in its firewall?") from error
+    except ConnectionRefusedError as error:
+        raise OSError("nobody listens there; start `edge-peer big`, or mend the port") from error
     return MEDIUM, StreamChannel(reader, writer, MEDIUM.frame_size_max)
 
 

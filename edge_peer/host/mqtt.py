@@ -84,7 +84,10 @@ class Broker:
                 await self._ready
         except TimeoutError as error:
             await self.stop()
-            raise OSError("the broker does not answer") from error
+            raise OSError("no answer; is the broker up, and the port right?") from error
+        except ConnectionRefusedError as error:
+            await self.stop()
+            raise OSError("no broker listens there; start it, or mend the port") from error
         except (OSError, ValueError):
             await self.stop()
             raise

@@ -5,6 +5,7 @@ A serial port as a link: USB, a UART, a pty.
 """
 
 import asyncio
+import errno
 from typing import Any
 
 import serial
@@ -28,8 +29,20 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Strea
     port = settings.get("port")
     if not isinstance(port, str):
         raise ConfigError('a serial link needs its port, such as "/dev/ttyACM0"')
-    stream = SerialStream(port, settings.get("baud", BAUD))
+    try:
+        stream = SerialStream(port, settings.get("baud", BAUD))
+    except OSError as error:
+        raise OSError(f"{error}{_hint(error)}") from error
     return MEDIUM, StreamChannel(stream, stream, MEDIUM.frame_size_max)
+
+
+def _hint(error: OSError) -> str:
+    """Return what a person may do about it."""
+    if error.errno == errno.ENOENT:
+        return "; is the board plugged in?"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "; add yourself to the group dialout and log in again"
+    return "; does another program use it?"
 
 
 class SerialStream:
