@@ -221,5 +221,5 @@ def _check(value: object, depth: int) -> None:
     elif isinstance(value, int):
         if not -(1 << 63) <= value < 1 << 63:
             raise ValueError("integers have at most 64 bits with sign")
-    elif not (value is None or isinstance(value, (bool, str, bytes))):  # no int on MicroPython
+    elif not (value is None or isinstance(value, (bool, str, bytes))):  # a bool is no int on boards
         raise TypeError("a document cannot hold a %s" % type(value).__name__)

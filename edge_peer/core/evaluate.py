@@ -157,12 +157,11 @@ def _like(text: object, pattern: object) -> "bool | None":
     if not isinstance(text, str) or not isinstance(pattern, str):
         return None
     parts = pattern.split("%")
-    at, end = len(parts[0]), len(text)
-    if len(parts) > 1:
-        end -= len(parts[-1])
-    elif at != end:
-        return False
-    if at > end or _find(text, parts[0], 0, at) < 0 or _find(text, parts[-1], end, len(text)) < 0:
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return len(text) == len(first) and _find(text, first, 0, len(text)) == 0
+    at, end = len(first), len(text) - len(last)
+    if at > end or _find(text, first, 0, at) < 0 or _find(text, last, end, len(text)) < 0:
         return False
     for part in parts[1:-1]:
         at = _find(text, part, at, end)

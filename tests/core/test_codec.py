@@ -9,11 +9,9 @@ from vectors.cases import load, same, value
 from edge_peer.core.codec import DEPTH_MAX, pack, unpack, value_end
 from edge_peer.core.errors import FormatError
 
-VECTORS = load("codec")
-
 
 def test_every_vector_is_written_and_read():
-    for case in VECTORS["values"]:
+    for case in load("codec")["values"]:
         if case.get("host_only"):
             continue
         built = value(case["value"])
@@ -28,7 +26,7 @@ def test_every_vector_is_written_and_read():
 
 
 def test_legal_forms_that_are_not_ours_are_read():
-    for case in VECTORS["read_only"]:
+    for case in load("codec")["read_only"]:
         data = unhexlify(case["hex"])
         assert same(unpack(data), value(case["value"])), case["name"]
         assert value_end(data, 0) == len(data), case["name"]
@@ -36,7 +34,7 @@ def test_legal_forms_that_are_not_ours_are_read():
 
 
 def test_what_is_not_one_value_is_refused():
-    for case in VECTORS["refused"]:
+    for case in load("codec")["refused"]:
         try:
             found = unpack(unhexlify(case["hex"]))
         except FormatError:
@@ -45,7 +43,7 @@ def test_what_is_not_one_value_is_refused():
 
 
 def test_what_nobody_could_unpack_has_no_end():
-    for case in VECTORS["refused"]:
+    for case in load("codec")["refused"]:
         data = unhexlify(case["hex"])
         try:
             end = value_end(data, 0)

@@ -26,7 +26,6 @@ from edge_peer.core.document import (
 from edge_peer.core.errors import FormatError
 from edge_peer.core.packing import Reader
 
-VECTORS = load("document")
 AUTHORS = (bytes(8), b"author-a", b"author-b", b"\xff" * 8)
 PATHS = ("a", "b", "c", "m\0a", "m\0b", "m", "é")
 
@@ -63,14 +62,14 @@ def merged(*all_documents):
 
 
 def test_every_vector_is_written_and_read():
-    for case in VECTORS["documents"]:
+    for case in load("document")["documents"]:
         document = from_case(case["cells"])
         assert hexlify(encode(document)).decode() == case["hex"], case["name"]
         assert decode(unhexlify(case["hex"])) == document, case["name"]
 
 
 def test_every_merge_vector_gives_its_bytes_from_both_sides():
-    for case in VECTORS["merges"]:
+    for case in load("document")["merges"]:
         for one, other in (("ours", "theirs"), ("theirs", "ours")):
             document = decode(unhexlify(case[one]))
             merge(document, decode(unhexlify(case[other])))
@@ -78,13 +77,13 @@ def test_every_merge_vector_gives_its_bytes_from_both_sides():
 
 
 def test_every_view_vector_is_seen():
-    for case in VECTORS["views"]:
+    for case in load("document")["views"]:
         document = decode(unhexlify(case["hex"]))
         assert same(view(document, unpack), value(case["fields"])), case["name"]
 
 
 def test_what_is_not_one_document_is_refused():
-    for case in VECTORS["refused"]:
+    for case in load("document")["refused"]:
         try:
             decode(unhexlify(case["hex"]))
         except FormatError:

@@ -7,8 +7,6 @@ from vectors.cases import load
 
 from edge_peer.core.frame import FRAME_SIZE_MAX, FrameDecoder, encode, stuff, unstuff
 
-VECTORS = load("frame")
-
 
 def any_frame(random, size_max=40):
     """Not empty; often with zeros, sometimes with a block that COBS has to divide."""
@@ -42,19 +40,19 @@ def cut(data, sizes):
 
 
 def test_public_cobs_vectors_are_written_and_read():
-    for case in VECTORS["cobs"]:
+    for case in load("frame")["cobs"]:
         data, stuffed = unhexlify(case["data"]), unhexlify(case["stuffed"])
         assert stuff(data) == stuffed, case["name"]
         assert unstuff(stuffed) == data, case["name"]
 
 
 def test_the_shorter_form_of_other_encoders_is_read():
-    for case in VECTORS["cobs_read_only"]:
+    for case in load("frame")["cobs_read_only"]:
         assert unstuff(unhexlify(case["stuffed"])) == unhexlify(case["data"]), case["name"]
 
 
 def test_frame_vectors_are_written_and_read():
-    for case in VECTORS["frames"]:
+    for case in load("frame")["frames"]:
         frame = unhexlify(case["frame"])
         assert hexlify(encode(frame)).decode() == case["wire"], case["name"]
         assert received(unhexlify(case["wire"])) == [frame], case["name"]
