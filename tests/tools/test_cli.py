@@ -1,0 +1,151 @@
+"""The command line explains itself and its mistakes, without a traceback."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+LIMIT_S = 60
+COMMAND = [sys.executable, "-m", "edge_tools"]
+
+
+def edge_peer(*arguments):
+    """Run to the end; return (code, what it said)."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=LIMIT_S
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def lines_until(process, pattern):
+    """Return the lines up to one that matches."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(pattern, line):
+            return "".join(lines)
+    raise AssertionError("".join(lines))
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    config = tmp_path / "gateway.json"
+    config.write_text(
+        json.dumps(
+            {
+                "app_id": "00" * 16,
+                "device": {"id": "aabb", "name": "gateway"},
+                "relay": True,
+                "storage": {"path": "gateway.db"},
+                "links": [{"kind": "serial", "port": str(tmp_path / "tty")}],
+            }
+        )
+    )
+    return config
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["big"], ["demo"]])
+def test_help_teaches_with_an_example(command):
+    code, said = edge_peer(*command, "--help")
+    assert code == 0
+    assert not command or f"edge-peer {command[0]}" in said.split("Example:")[1]
+
+
+def test_a_missing_configuration_is_the_users_mistake(tmp_path):
+    code, said = edge_peer("run", tmp_path / "none.json")
+    assert code == 2
+    assert re.fullmatch(r"edge-peer: cannot read .*none.json.*\n", said)
+
+
+@pytest.mark.parametrize("url", ["localhost", "http://localhost", "mqtt://", "mqtt://h:99999999"])
+def test_a_broker_that_is_no_mqtt_url_is_refused(url, tmp_path):
+    code, said = edge_peer("big", "--data", tmp_path / "data", "--mqtt", url)
+    assert code == 2
+    assert "--mqtt" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_wrong_app_id_is_the_users_mistake(tmp_path):
+    code, said = edge_peer("big", "--data", tmp_path / "data", "--app", "42")
+    assert code == 2
+    assert "app_id" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_peer_says_what_happens_to_its_links_and_ends_when_told(gateway, number):
+    process = start("run", gateway, "--status-interval", "0.1")
+    try:
+        lines_until(process, "serial .*tty: .*trying again")
+        status = json.loads(lines_until(process, "^{").splitlines()[-1])
+        assert status["links"] == []
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+def test_a_big_peer_says_where_it_is_and_ends_when_told(tmp_path):
+    data = tmp_path / "data"
+    process = start("big", "--data", data, "--port", "0", "--sync-port", "0")
+    try:
+        said = lines_until(process, "peers  TCP port [1-9]")
+        key = (data / "api-key").read_text().strip()
+        assert re.search(rf"page   http://127\.0\.0\.1:[1-9]\d*/\?key={re.escape(key)}\n", said)
+        assert json.loads((data / "big.json").read_text())["app_id"] in said
+        assert str(data / "api-key") in said
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code, said = edge_peer(
+            "big", "--data", tmp_path / "data", "--port", "0", "--sync-port", port
+        )
+    assert code == 1
+    assert str(port) in said
+
+
+def test_a_demo_that_is_interrupted_stops_everything_and_is_no_success(tmp_path):
+    process = start("demo", "--once", "--boards", "1", "--rate", "0.1", "--keep", tmp_path)
+    try:
+        lines_until(process, "up after")
+        children = [int(pid) for pid in children_of(process.pid)]
+        assert len(children) >= 4  # broker, Big Peer, gateway, board
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    deadline_s = time.monotonic() + LIMIT_S
+    while any(os.path.exists(f"/proc/{pid}") for pid in children):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return children.read().split()

@@ -1,0 +1,142 @@
+"""
+The command `edge-peer`. This file only parses; the work is in the modules it calls.
+
+Mistakes of the person at the screen end with code 2, everything else that goes wrong
+with 1; either way with one message and no traceback.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from typer.core import TyperGroup
+
+from edge_peer.core.errors import ConfigError, EdgeError
+from edge_tools import demo as demos
+from edge_tools.errors import ToolError
+from edge_tools.rig import Plan
+
+MQTT_PORT = 1883
+
+
+class _Commands(TyperGroup):
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except (EdgeError, ToolError, OSError) as error:
+            typer.echo(f"edge-peer: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Run and try edge-peer, a local-first database for the Internet of Things.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="The peer's edge.json.")],
+    status_interval: Annotated[
+        float, typer.Option(help="Print the peer's status as JSON every so many seconds.")
+    ] = 0.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """
+    Run a Small Peer on this computer, such as a gateway, until it is told to stop.
+
+    It syncs over every link that its configuration names, and says on stderr what
+    happens to them. SIGTERM and Ctrl-C stop it.
+
+    Example: `edge-peer run gateway.json`
+    """
+    from edge_tools import services
+
+    services.run_peer(config, status_interval, verbose)
+
+
+@app.command()
+def big(
+    data: Annotated[Path, typer.Option(help="Where it keeps everything.")] = Path("bigpeer-data"),
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="For the page and the HTTP API.")] = 8080,
+    sync_port: Annotated[int, typer.Option(help="For peers that sync over TCP.")] = 7700,
+    app_id: Annotated[
+        str, typer.Option("--app", help="The appID, 32 hex digits; made up if it is new.")
+    ] = "",
+    mqtt: Annotated[
+        str, typer.Option(help="A broker for peers: mqtt://[user:password@]host[:port].")
+    ] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """
+    Run a Big Peer: it takes every change of every Small Peer of one app.
+
+    It shows a live page, answers the HTTP API and prints where they are. Links prove
+    nothing about who is there yet: think before you listen beyond this computer.
+
+    Example: `edge-peer big --mqtt mqtt://localhost`
+    """
+    from edge_peer.bigpeer.settings import Settings
+    from edge_tools import services
+
+    broker = _broker(mqtt) if mqtt else None
+    services.run_big(Settings(data, app_id.lower(), host, port, sync_port, broker), verbose)
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Check that every reading arrives, sum up, end.")
+    ] = False,
+    boards: Annotated[int, typer.Option(min=1, max=12, help="How many MicroPython boards.")] = 3,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, max=1500, help="Readings of each board: 500 with --once, else 1500."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=200, help="Each board's per second: 30 with --once, else 4."),
+    ] = None,
+    uplink: Annotated[
+        demos.Uplink, typer.Option(help="How the gateway reaches the Big Peer.")
+    ] = demos.Uplink.BOTH,
+    seed: Annotated[
+        int | None, typer.Option(help="Disturb the serial lines, as this number decides.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="A new folder for data and logs, which then stays.")
+    ] = None,
+) -> None:
+    """
+    Show the whole system on this computer, with real measurements.
+
+    MicroPython boards send Seattle's temperatures over serial lines to a gateway, which
+    passes them on over TCP and MQTT to a Big Peer. It prints where the Big Peer's page
+    is and runs until Ctrl-C; a board that has sent all its readings idles.
+
+    Example: `edge-peer demo --once`
+    """
+    defaults = (500, 30.0) if once else (1500, 4.0)
+    uplinks = demos.MEDIA[uplink]
+    plan = Plan(boards, rows or defaults[0], rate or defaults[1], uplinks, seed)
+    demos.run(plan, once, keep)
+
+
+def _broker(url: str) -> dict[str, Any]:
+    """Return what edge_peer/host/mqtt.py wants to know of mqtt://[user:password@]host[:port]."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or MQTT_PORT
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} in {parts.hostname}", param_hint="--mqtt") from error
+    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/"):
+        raise typer.BadParameter("write it as mqtt://host:port", param_hint="--mqtt")
+    broker: dict[str, Any] = {"host": parts.hostname, "port": port}
+    if parts.username:
+        broker |= {"user": unquote(parts.username), "password": unquote(parts.password or "")}
+    return broker
