@@ -37,7 +37,7 @@ async def until_arrived(rig, count):
     async def have_arrived():
         return (await rig.snapshot()).arrived_count() >= count
 
-    await rig.until(have_arrived, LIMIT_S, f"{count} readings had arrived")
+    await rig.until(have_arrived, LIMIT_S, f"{count} readings have arrived")
 
 
 async def until_written(rig, count):
@@ -46,7 +46,7 @@ async def until_written(rig, count):
     async def are_written():
         return rig.reports().inserted_count() >= count
 
-    await rig.until(are_written, LIMIT_S, f"{count} readings were written")
+    await rig.until(are_written, LIMIT_S, f"{count} readings are written")
 
 
 def test_readings_arrive_over_serial_lines_that_damage_lose_and_invent_bytes(tmp_path):

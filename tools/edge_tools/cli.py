@@ -42,9 +42,12 @@ app = typer.Typer(
 def run(
     config: Annotated[Path, typer.Argument(help="The peer's edge.json.")],
     status_interval: Annotated[
-        float, typer.Option(help="Print the peer's status as JSON every so many seconds.")
+        float,
+        typer.Option(min=0.0, help="Print the peer's status as JSON, this many seconds apart."),
     ] = 0.0,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
+    ] = False,
 ) -> None:
     """
     Run a Small Peer on this computer, such as a gateway, until it is told to stop.
@@ -69,9 +72,14 @@ def big(
         str, typer.Option("--app", help="The appID, 32 hex digits; made up if it is new.")
     ] = "",
     mqtt: Annotated[
-        str, typer.Option(help="A broker for peers: mqtt://[user:password@]host[:port].")
+        str,
+        typer.Option(
+            envvar="EDGE_PEER_MQTT", help="A broker for peers: mqtt://[user:password@]host[:port]."
+        ),
     ] = "",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
+    ] = False,
 ) -> None:
     """
     Run a Big Peer: it takes every change of every Small Peer of one app.

@@ -23,6 +23,7 @@ class Progress:
     """How far --once has come."""
 
     def __init__(self, console: Console, total: int) -> None:
+        self.count = 0
         self._console = console
         self._total = total
         self._began_s = self._shown_s = time.monotonic()
@@ -56,6 +57,7 @@ class Progress:
         )
 
     def show(self, count: int) -> None:
+        self.count = count
         self._bar.update(self._task, completed=count)
         if not self._console.is_terminal and time.monotonic() - self._shown_s > PLAIN_INTERVAL_S:
             self.say(f"{count} of {self._total} readings have arrived")

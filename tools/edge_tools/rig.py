@@ -132,7 +132,7 @@ class Rig:
                     self.check()
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
-            raise ToolError(f"after {limit_s:.0f} s it was still not so that {what}") from error
+            raise ToolError(f"gave up after {limit_s:.0f} s of waiting until {what}") from error
 
     def _processes(self) -> list[Process]:
         boards = [board.process for board in self.boards]

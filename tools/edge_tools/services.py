@@ -96,5 +96,5 @@ async def _announce(big: "BigPeer") -> None:
 
 
 def _log(verbose: bool) -> None:
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format=LOG_FORMAT)
     logging.getLogger("edge_peer").setLevel(logging.DEBUG if verbose else logging.INFO)
