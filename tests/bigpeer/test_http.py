@@ -1,0 +1,258 @@
+"""The HTTP API, asked by a real client over a real socket."""
+
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from edge_peer.bigpeer import http, settings
+
+FIELDS = [
+    "transactionId",
+    "queryType",
+    "items",
+    "mutatedDocumentIds",
+    "error",
+    "warnings",
+    "totalWarningsCount",
+]
+ROWS = [{"_id": f"r{i}", "sensor": "ab"[i % 2], "temp": 20 + i} for i in range(6)]
+
+
+def refused(response, status, code):
+    """Check the shape of an error and return what it says."""
+    answer = response.json()
+    assert response.status_code == status, response.text
+    assert list(answer) == FIELDS
+    assert answer["items"] == answer["mutatedDocumentIds"] == []
+    assert answer["error"]["code"] == code
+    return answer["error"]
+
+
+# What works
+
+
+def test_what_was_inserted_is_found(server):
+    written = server.execute("INSERT INTO found DOCUMENTS (:rows)", rows=ROWS)
+    assert list(written) == FIELDS
+    assert written["queryType"] == "insert"
+    assert written["mutatedDocumentIds"] == [row["_id"] for row in ROWS]
+    assert written["items"] == [] and written["error"] is None
+    statement = "SELECT * FROM found WHERE sensor = :s AND temp > 20 ORDER BY temp DESC LIMIT :n"
+    answer = server.execute(statement, s="a", n=1)
+    assert list(answer) == FIELDS
+    assert answer["queryType"] == "select"
+    assert answer["items"] == [ROWS[4]]
+    assert answer["mutatedDocumentIds"] == answer["warnings"] == []
+    assert answer["totalWarningsCount"] == 0
+    assert answer["transactionId"] == written["transactionId"]
+
+
+def test_the_transaction_id_only_rises(server):
+    first = server.execute("INSERT INTO risen DOCUMENTS ({'a': 1})")["transactionId"]
+    second = server.execute("INSERT INTO risen DOCUMENTS ({'a': 2})")["transactionId"]
+    assert second == first + 1
+
+
+def test_arguments_may_be_left_out_or_null(server):
+    for body in ({}, {"args": None}, {"args": {}}):
+        response = server.post({"statement": "SELECT * FROM nobody"} | body)
+        assert response.json()["items"] == []
+
+
+def test_the_other_version_of_the_path_is_the_same(server):
+    headers = {"Authorization": f"bearer {server.big.api_key}"}
+    body = {"statement": "SELECT * FROM nobody"}
+    response = server.client.post("/api/v5/store/execute", json=body, headers=headers)
+    assert response.status_code == 200 and list(response.json()) == FIELDS
+
+
+def test_a_large_answer_is_whole(server):
+    rows = [{"n": n} for n in range(http.ENCODED_INLINE_COUNT_MAX + 1)]
+    server.execute("INSERT INTO large DOCUMENTS (:rows)", rows=rows)
+    items = server.execute("SELECT n FROM large ORDER BY n")["items"]
+    assert items == rows
+
+
+def test_bytes_are_answered_as_base64(server):
+    raw = bytes(range(256))
+    insert = "INSERT INTO raw DOCUMENTS (:r)"
+    server.do(lambda: server.big.execute(insert, {"r": {"raw": raw}}))
+    (item,) = server.execute("SELECT raw FROM raw")["items"]
+    assert b64decode(item["raw"]) == raw
+
+
+def test_a_number_that_json_lacks_is_null(server):
+    server.execute("INSERT INTO huge DOCUMENTS ({'a': 1e308})")
+    (item,) = server.execute("SELECT a * 10 AS more, a AS same FROM huge")["items"]
+    assert item == {"more": None, "same": 1e308}
+
+
+def test_text_of_any_language_comes_back(server):
+    server.execute("INSERT INTO text DOCUMENTS (:d)", d={"name": "Zürich 東京 🌡"})
+    (item,) = server.execute("SELECT name FROM text")["items"]
+    assert item["name"] == "Zürich 東京 🌡"
+
+
+def test_health_needs_no_key(server):
+    response = server.client.get("/health")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
+    description = server.client.get("/openapi.json").json()
+    assert set(description["paths"]) == {
+        "/api/v4/store/execute",
+        "/api/v5/store/execute",
+        "/health",
+    }
+    assert "http" not in server.client.get("/docs").text
+
+
+# Who may ask
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic {key}", "{key}"])
+def test_nothing_is_answered_without_the_key(server, header):
+    headers = {} if header is None else {"Authorization": header.format(key=server.big.api_key)}
+    body = {"statement": "SELECT * FROM nobody"}
+    response = server.client.post("/api/v4/store/execute", json=body, headers=headers)
+    refused(response, 401, "key")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.json()["transactionId"] is None
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("statement", "column"),
+    [
+        ("SELECT * FRM cars", 10),
+        ("DELETE FROM cars", 1),
+        ("SELECT * FROM cars WHERE a = 'open", 30),
+        ("SELECT * FROM cars WHERE color = :color", None),
+        ("INSERT INTO cars DOCUMENTS ('text')", None),
+        ("", 1),
+    ],
+)
+def test_a_wrong_statement_is_told_with_its_column(server, statement, column):
+    error = refused(server.post({"statement": statement}), 400, "query")
+    assert error["column"] == column
+    assert error["description"]
+
+
+def test_an_id_that_exists_is_refused(server):
+    insert = "INSERT INTO once DOCUMENTS ({'_id': 'x', 'a': 1})"
+    server.execute(insert)
+    error = refused(server.post({"statement": insert}), 400, "query")
+    assert "ON ID CONFLICT" in error["description"]
+    assert server.execute(insert + " ON ID CONFLICT DO NOTHING")["mutatedDocumentIds"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'"SELECT"',
+        b"{}",
+        b'{"statement": 1}',
+        b'{"statement": "SELECT * FROM c", "args": []}',
+        b'{"statement": "SELECT * FROM c", "args": "a"}',
+        b'{"statement": "SELECT * FROM c", "args": {"a": NaN}}',
+        b"[" * 100_000,
+        b'{"statement": "SELECT * FROM c", "args": {"a": ' + b"1" * 5000 + b"}}",
+    ],
+)
+def test_what_is_no_request_is_told_so(server, body):
+    assert refused(server.post(body), 400, "request")["description"]
+
+
+@pytest.mark.parametrize("id", [r"\ud800", r"a\u0000b" * 100])
+def test_text_that_is_none_is_the_askers_mistake(server, id):
+    statement = "INSERT INTO odd DOCUMENTS (:d)"
+    body = f'{{"statement": "{statement}", "args": {{"d": {{"_id": "{id}", "a": 1}}}}}}'
+    refused(server.post(body.encode()), 400, "query")
+
+
+def test_a_request_that_is_too_large_is_not_read_to_its_end(server):
+    filling = b" " * http.BODY_BYTES_MAX
+    refused(server.post(filling + b"{}"), 413, "size")
+
+    def endless():
+        for _ in range(100):
+            yield filling
+
+    headers = {"Authorization": f"Bearer {server.big.api_key}"}
+    path = server.url + "/api/v4/store/execute"
+    refused(server.client.post(path, content=endless(), headers=headers), 413, "size")
+    assert server.client.get("/health").status_code == 200
+
+
+def test_a_path_that_is_not_there_says_so_in_json(server):
+    for method in ("GET", "POST", "DELETE"):
+        refused(server.client.request(method, "/api/v4/apps"), 404, "path")
+
+
+# Waiting for a transaction
+
+
+@pytest.mark.parametrize("header", ["X-EDGE-TXN-ID", "X-DITTO-TXN-ID"])
+def test_a_read_waits_for_the_transaction_that_it_names(server, header):
+    reached = server.big.transaction_id()
+    collection = header.replace("-", "_")
+    select = {"statement": f"SELECT a FROM {collection}"}
+    with ThreadPoolExecutor() as threads:
+        reading = threads.submit(server.post, select, **{header: str(reached + 2)})
+        server.execute(f"INSERT INTO {collection} DOCUMENTS ({{'a': 1}})")
+        server.execute(f"INSERT INTO {collection} DOCUMENTS ({{'a': 2}})")
+        answer = reading.result().json()
+    assert sorted(item["a"] for item in answer["items"]) == [1, 2]
+    assert answer["transactionId"] == reached + 2
+
+
+def test_a_transaction_that_is_there_is_not_waited_for(server):
+    reached = server.execute("INSERT INTO there DOCUMENTS ({'a': 1})")["transactionId"]
+    select = {"statement": "SELECT * FROM there"}
+    assert server.post(select, **{"X-EDGE-TXN-ID": str(reached)}).status_code == 200
+
+
+def test_a_transaction_that_does_not_come_is_not_waited_for_long(server, monkeypatch):
+    monkeypatch.setattr(http, "TRANSACTION_WAIT_S", 0.01)
+    select = {"statement": "SELECT * FROM nobody"}
+    response = server.post(select, **{"X-EDGE-TXN-ID": "999999999999"})
+    assert "999999999999" in refused(response, 504, "behind")["description"]
+    assert response.json()["transactionId"] == server.big.transaction_id()
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "first", "9" * 30])
+def test_a_transaction_is_a_whole_number(server, text):
+    response = server.post({"statement": "SELECT * FROM c"}, **{"X-EDGE-TXN-ID": text})
+    refused(response, 400, "request")
+
+
+# Failures
+
+
+def test_a_full_store_says_so_and_keeps_what_it_has(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "STORE_DOCUMENTS_MAX", 3)
+    server = start(tmp_path)
+    rows = [{"a": 1}, {"a": 2}]
+    server.execute("INSERT INTO c DOCUMENTS (:rows)", rows=rows)
+    again = {"statement": "INSERT INTO c DOCUMENTS (:rows)", "args": {"rows": rows}}
+    refused(server.post(again), 507, "full")
+    assert len(server.execute("SELECT * FROM c")["items"]) == 2
+
+
+def test_a_failure_of_ours_tells_nothing_of_the_inside(start, tmp_path, caplog):
+    server = start(tmp_path)
+    server.execute("INSERT INTO c DOCUMENTS ({'a': 1})")
+    server.do(server.big.store.log.close)
+    response = server.post({"statement": "SELECT * FROM c"})
+    error = refused(response, 500, "internal")
+    assert "sqlite" not in response.text.lower() and "Traceback" not in response.text
+    assert error["description"] and "a statement failed" in caplog.text
