@@ -3,23 +3,28 @@
 import os
 
 BLOCK_SIZE = 4096
+_BLANK = b"\xff" * 256
 
 
 class FlashFile:
-    """MicroPython's block protocol over `path`, made of erased blocks if missing."""
+    """MicroPython's block protocol over `path`, made of erased blocks if missing.
 
-    def __init__(self, path, block_count):
+    fsync=False is faster and survives the end of the process, but not of the computer.
+    """
+
+    def __init__(self, path, block_count, fsync=True):
         try:
             size = os.stat(path)[6]
         except OSError:
             size = 0
         if size == 0:
             with open(path, "wb") as file:
-                for _ in range(block_count):
-                    file.write(b"\xff" * BLOCK_SIZE)
+                for _ in range(block_count * BLOCK_SIZE // len(_BLANK)):
+                    file.write(_BLANK)
             size = block_count * BLOCK_SIZE
         self._block_count = size // BLOCK_SIZE
-        self._file = open(path, "r+b")
+        self._fsync = fsync
+        self._file = open(path, "r+b", buffering=0)
 
     def readblocks(self, block, buffer, offset=0):
         self._file.seek(block * BLOCK_SIZE + offset)
@@ -41,10 +46,12 @@ class FlashFile:
         if operation == 5:
             return BLOCK_SIZE
         if operation == 6:
-            self._write(argument, b"\xff" * BLOCK_SIZE, 0)
+            for offset in range(0, BLOCK_SIZE, len(_BLANK)):
+                self._write(argument, _BLANK, offset)
             return 0
 
     def _write(self, block, data, offset):
         self._file.seek(block * BLOCK_SIZE + offset)
         self._file.write(data)
-        self._file.flush()
+        if self._fsync:
+            self._file.flush()  # MicroPython's does: the bytes are on the disk

@@ -37,5 +37,5 @@ def _device(settings: "dict[str, Any]") -> "BlockDevice":
     if "path" in settings:
         from flash_file import FlashFile  # boards/UNIX
 
-        return FlashFile(settings["path"], settings.get("blocks", 32))
+        return FlashFile(settings["path"], settings.get("blocks", 32), settings.get("fsync", True))
     raise ConfigError("storage needs a partition or a path")
