@@ -77,4 +77,7 @@ EXECUTE: dict[str, dict[str, Any]] = {
     }
     for version in ("v4", "v5")
 }
-HEALTH: dict[str, Any] = {"summary": "Whether the Big Peer and its store answer"}
+HEALTH: dict[str, Any] = {
+    "summary": "Whether the Big Peer and its store answer",
+    "responses": {503: {"description": "the store failed"}},
+}
