@@ -6,7 +6,7 @@ Loaded with the first of them: a sensor that asks for no documents never is sent
 
 from edge_peer.core import document as documents
 from edge_peer.core.codec import value_end
-from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, Cell
+from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.messages import (
@@ -51,8 +51,8 @@ class DeltaReader:
         return Delta(previous, records)
 
     def _take_done(self, reader: "Reader") -> Done:
-        previous = reader.varint()
-        cursor = previous + reader.varint()
+        previous = reader.count(SEQ_MAX)  # we keep the cursor: a store must be able to read it
+        cursor = previous + reader.count(SEQ_MAX)
         own_seq = cursor - reader.varint()
         if own_seq < 0:
             raise FormatError("own seq below zero")
@@ -67,7 +67,7 @@ class DeltaReader:
         flags = reader.byte()
         if flags & ~(ID_IMPLIED | OWN):
             raise FormatError("record flags 0x%02x" % flags)
-        arrival = previous + reader.varint()
+        arrival = documents.check_seq(previous + reader.varint())
         if arrival <= previous:
             raise FormatError("arrival numbers must rise")
         id = "" if flags & ID_IMPLIED else reader.text(ID_BYTES_MAX)

@@ -20,7 +20,7 @@ vectors are safe: they only make a neighbour send again what merges to nothing.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.clock import HybridClock
+from edge_peer.core.clock import STAMP_MAX, HybridClock
 from edge_peer.core.errors import FormatError, StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
 from edge_peer.core.log import META
@@ -124,6 +124,7 @@ class Store:
             if old is not None:
                 # Above what it replaces, even where that came from a clock ahead of ours.
                 stamp = max(stamp, 1 + max([cell.stamp for cell in old.values()]))
+                stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
             new = documents.make(values, stamp, self.author, self.arrival)
             if old is not None:
                 documents.merge(old, new)
