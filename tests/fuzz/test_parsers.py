@@ -1,0 +1,527 @@
+"""
+Every parser, on anything: it reads or raises the error that it documents, and nothing else.
+
+Each test states its invariant. The cases are the same in every run (tests/conftest.py);
+`pytest tests/fuzz --hypothesis-profile=search` looks for new ones.
+"""
+
+import math
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from memory import MemoryLog, open_store
+from vectors.cases import load, same
+
+from edge_peer.core import codec as portable
+from edge_peer.core import document as documents
+from edge_peer.core.errors import FormatError, QueryError
+from edge_peer.core.evaluate import sort_key
+from edge_peer.core.execute import Executor
+from edge_peer.core.expression import Select
+from edge_peer.core.frame import FrameDecoder
+from edge_peer.core.frame import encode as encode_frame
+from edge_peer.core.messages import (
+    DURABLE,
+    KNOW,
+    Decoder,
+    Delta,
+    Done,
+    Durable,
+    Encoder,
+    Hello,
+    Know,
+)
+from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
+from edge_peer.core.query import Insert, parse
+from edge_peer.host import codec as host
+
+A, B = b"author-a", b"author-b"
+CODECS = (portable, host)
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.binary(max_size=20)
+)
+names = st.sampled_from("abm") | st.text(min_size=1, max_size=8).filter(
+    lambda name: "\0" not in name
+)
+
+
+def nested(keys, leaf_count_max):
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(keys, inner, max_size=5),
+        max_leaves=leaf_count_max,
+    )
+
+
+values = nested(st.text(max_size=8), 20)
+all_fields = st.dictionaries(names, nested(names, 4), min_size=1, max_size=4)
+stamps = st.integers(1, 8) | st.integers(1, documents.STAMP_MAX)
+seqs = st.integers(1, 8) | st.integers(1, documents.SEQ_MAX)
+authors = st.sampled_from([A, B]) | st.binary(min_size=8, max_size=8)
+
+
+@st.composite
+def any_document(draw):
+    document = {}
+    for _ in range(draw(st.integers(1, 3))):
+        packed = documents.flatten(draw(all_fields), host.pack)
+        documents.merge(document, documents.make(packed, draw(stamps), draw(authors), draw(seqs)))
+    return document
+
+
+@st.composite
+def damaged(draw, sources):
+    """Good bytes with a few bytes changed, lost, added or repeated."""
+    data = draw(sources)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(len(data), start + 8)))
+        data = (
+            data[:start] + draw(st.binary(max_size=8) | st.just(data[start:end] * 2)) + data[end:]
+        )
+    return data
+
+
+def hexes(name, *kinds):
+    return [
+        bytes.fromhex(case["hex"]) for kind in kinds for case in load(name)[kind] if "hex" in case
+    ]
+
+
+def vector_bytes(name, *kinds):
+    return st.sampled_from(hexes(name, *kinds))
+
+
+def refused(read, data, error=FormatError):
+    """Return what `read` makes of it, or None for the error that it documents."""
+    try:
+        return (read(data),)
+    except error:
+        return None
+
+
+# Primitives
+
+
+@given(st.binary(max_size=80), st.lists(st.sampled_from("bvzct"), max_size=20))
+def test_a_reader_reads_forward_or_raises_format_error(data, calls):
+    """Every read moves forward, never behind the end, and what it read is written as it was."""
+    reader = Reader(data)
+    out = bytearray()
+    try:
+        for call in calls:
+            before = reader.position
+            if call == "b":
+                out.append(reader.byte())
+            elif call == "v":
+                put_varint(out, reader.varint())
+            elif call == "z":
+                put_zigzag(out, reader.zigzag())
+            elif call == "c":
+                taken = reader.take(reader.count(10))
+                put_varint(out, len(taken))
+                out += taken
+            else:
+                put_text(out, reader.text(10))
+            assert before < reader.position <= len(data)
+            assert out == data[: reader.position]
+    except FormatError:
+        assert reader.position <= len(data)
+
+
+# MessagePack
+
+
+@given(
+    st.binary(max_size=100)
+    | damaged(values.map(host.pack))
+    | damaged(vector_bytes("codec", "values", "read_only", "refused"))
+)
+@example(b"\x91" * 33 + b"\x90")
+@example(b"\xd6\xff\0\0\0\0")
+def test_both_codecs_take_and_refuse_the_same_bytes(data):
+    """For any bytes: both read equal values and write the same bytes of them, or both refuse."""
+    ours, theirs = refused(portable.unpack, data), refused(host.unpack, data)
+    assert (ours is None) == (theirs is None)
+    if ours is None:
+        return
+    packed = portable.pack(ours[0])
+    assert packed == host.pack(theirs[0]) == host.pack(ours[0])
+    for each in CODECS:
+        assert each.pack(each.unpack(packed)) == packed
+        if not math.isnan(hold_nan(ours[0])):
+            assert same(each.unpack(packed), ours[0])
+            assert same(theirs[0], ours[0])
+
+
+def hold_nan(value):
+    """NaN if there is one anywhere in the value, else 0."""
+    if isinstance(value, float):
+        return value if math.isnan(value) else 0.0
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(hold_nan(item) for item in inner)
+
+
+@given(values)
+def test_both_codecs_write_any_value_alike(value):
+    """For any value of a document: the same bytes from both, which both read as that value."""
+    data = portable.pack(value)
+    assert host.pack(value) == data
+    for each in CODECS:
+        assert same(each.unpack(data), value)
+
+
+@given(
+    st.binary(max_size=100)
+    | damaged(values.map(host.pack))
+    | damaged(vector_bytes("codec", "values", "read_only", "refused")),
+    st.integers(0, 3),
+)
+def test_a_value_ends_exactly_where_it_can_be_read(data, position):
+    """value_end finds an end if and only if both codecs read what stands before that end."""
+    found = refused(lambda data: portable.value_end(data, position), data)
+    if found is not None:
+        assert position < found[0] <= len(data)
+        for each in CODECS:
+            each.unpack(data[position : found[0]])
+    elif position == 0:
+        for end in range(len(data) + 1):
+            assert refused(portable.unpack, data[:end]) is None
+
+
+# Documents
+
+
+@given(
+    st.binary(max_size=100)
+    | damaged(any_document().map(documents.encode))
+    | damaged(vector_bytes("document", "documents", "refused"))
+)
+def test_a_document_is_read_or_refused(data):
+    """Any bytes are one document, which is written canonically and reads back, or FormatError."""
+    found = refused(documents.decode, data)
+    if found is not None:
+        canonical = documents.encode(found[0])
+        assert documents.decode(canonical) == found[0]
+        assert documents.encode(documents.decode(canonical)) == canonical
+        assert len(canonical) <= len(data)
+
+
+@given(any_document(), any_document(), any_document())
+def test_merging_any_documents_gives_the_same_bytes(a, b, c):
+    """merge is commutative, associative and idempotent, to the byte; so is what is seen."""
+    expected = documents.encode(merged(a, b, c))
+    for order in ((c, b, a), (b, a, c), (merged(b, c), a), (a, merged(a, b), merged(c, c), b)):
+        assert documents.encode(merged(*order)) == expected
+        assert same(
+            documents.view(merged(*order), host.unpack),
+            documents.view(merged(a, b, c), host.unpack),
+        )
+
+
+@given(all_fields)
+def test_any_fields_come_back_as_they_were_written(fields):
+    """What flatten takes, view gives back; what it refuses is a TypeError or ValueError."""
+    try:
+        flat = documents.flatten(fields, host.pack)
+    except ValueError:
+        return
+    document = documents.decode(documents.encode(documents.make(flat, 1, A, 1)))
+    assert same(documents.view(document, portable.unpack), fields)
+
+
+def merged(*all_documents):
+    result = {}
+    for document in all_documents:
+        documents.merge(result, document)
+    return result
+
+
+# Frames
+
+
+@given(st.binary(max_size=300) | st.lists(st.sampled_from([b"\0", b"\1", b"\xff"])).map(b"".join))
+def test_a_frame_decoder_takes_any_bytes(data):
+    """Whole or byte by byte: the same frames and count, none too long, and the next is found."""
+    whole, bytewise = FrameDecoder(30), FrameDecoder(30)
+    frames = whole.receive(data)
+    assert frames == [frame for byte in data for frame in bytewise.receive(bytes([byte]))]
+    assert whole.damaged_count == bytewise.damaged_count
+    assert all(0 < len(frame) <= 30 for frame in frames)
+    assert whole.receive(b"\0" + encode_frame(b"next"))[-1] == b"next"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=5), st.lists(st.integers(0, 2000)))
+def test_frames_arrive_however_they_are_cut(frames, cuts):
+    """Any frames, cut anywhere, arrive in their order, and nothing is counted as damaged."""
+    wire = b"".join(encode_frame(frame) for frame in frames)
+    decoder = FrameDecoder(300)
+    found = []
+    start = 0
+    for end in [*sorted(min(cut, len(wire)) for cut in cuts), len(wire)]:
+        found += decoder.receive(wire[start:end])
+        start = end
+    assert found == frames
+    assert decoder.damaged_count == 0
+
+
+# Statements
+
+WORDS = (
+    "SELECT INSERT INTO DOCUMENTS FROM WHERE ORDER BY LIMIT OFFSET AND OR NOT IN LIKE BETWEEN IS"
+    " NULL MISSING TRUE AS ASC DESC COUNT ON ID CONFLICT DO NOTHING UPDATE a b _id x :p :q : . ,"
+    " ( ) [ ] { } = != <> < <= > >= + - * / % || 0 1 2.5 1e3 9999999999 'text' \"t%_\" `q` ' ` é ;"
+)
+OPERATORS = "= != < <= > >= + - * / % || AND OR IN LIKE"
+atoms = st.sampled_from(
+    ["1", "2.5", "0", "1e308", "'a'", "'%a_'", "NULL", "TRUE", "a", "m.x", "q", "_id", ":p", ":q"]
+)
+expressions = st.recursive(
+    atoms,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(OPERATORS.split(" ")), inner)
+        .map(" ".join)
+        .map("({})".format)
+        | inner.map("(NOT {})".format)
+        | atoms.map("(-{})".format)
+        | inner.map("({} IS MISSING)".format)
+        | inner.map("({} IS NOT NULL)".format)
+        | st.tuples(inner, inner, inner).map(lambda three: "({} BETWEEN {} AND {})".format(*three))
+        | st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
+        | inner.map("{{k: {}}}".format)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.text(max_size=60)
+    | st.lists(st.sampled_from(WORDS.split(" ")), max_size=20).map(" ".join)
+    | st.text(max_size=20).map("SELECT * FROM x WHERE {}".format)
+    | expressions.map("SELECT * FROM x WHERE {}".format)
+    | expressions.map("INSERT INTO x DOCUMENTS ({})".format)
+)
+def test_a_statement_is_parsed_or_refused(text):
+    """Any text is a statement, or QueryError with a column inside it."""
+    try:
+        statement = parse(text)
+    except QueryError as error:
+        assert 0 <= error.column <= len(text) + 1
+    else:
+        assert isinstance(statement, (Select, Insert))
+        assert parse(text + " ; ") == statement
+
+
+@given(
+    expressions,
+    expressions,
+    st.dictionaries(
+        st.sampled_from("pq"), nested(st.text(max_size=8), 4) | st.tuples(scalars), max_size=2
+    ),
+    st.lists(st.dictionaries(st.sampled_from("amq"), nested(names, 4), min_size=1), max_size=3),
+)
+def test_what_is_parsed_is_executed_or_refused(expression, order, arguments, rows):
+    """Any expression, on any documents and arguments: rows in order, or QueryError."""
+    executor = Executor(open_store(), host)
+    executor.execute("INSERT INTO x DOCUMENTS (:rows)", {"rows": rows})
+    try:
+        found = executor.execute(f"SELECT {order} AS r FROM x ORDER BY {order}", arguments).items
+        taken = executor.execute(f"SELECT _id FROM x WHERE {expression}", arguments).items
+        count = executor.execute(f"SELECT COUNT(*) FROM x WHERE {expression}", arguments).items
+        refused = executor.execute(f"SELECT _id FROM x WHERE NOT {expression}", arguments).items
+    except QueryError as error:
+        assert "no argument" in str(error)
+        return
+    assert len(found) == len(rows)
+    keys = [sort_key(row["r"]) for row in found if "r" in row]
+    assert keys == sorted(keys)
+    assert count == [{"count": len(taken)}]
+    ids = [row["_id"] for row in taken + refused]
+    assert len(ids) == len(set(ids))  # nothing is both true and false
+
+
+@given(expressions, st.dictionaries(st.sampled_from("pq"), nested(names, 4), max_size=2))
+def test_what_is_inserted_is_found_or_refused(expression, arguments):
+    """Any expression as a document: it is there under its id afterwards, or QueryError."""
+    executor = Executor(open_store(), host)
+    try:
+        ids = executor.execute(f"INSERT INTO x DOCUMENTS ({expression})", arguments).ids
+    except QueryError:
+        assert executor.execute("SELECT * FROM x").items == []
+        return
+    rows = executor.execute("SELECT * FROM x").items
+    assert sorted(row["_id"] for row in rows) == sorted(ids)
+
+
+# What neighbours say
+
+numbers = st.integers(0, 200) | st.integers(0, (1 << 48) - 1)
+vectors = st.dictionaries(authors, numbers, max_size=4)
+hellos = st.builds(
+    Hello,
+    st.integers(0, 255),
+    numbers,
+    numbers,
+    numbers,
+    numbers,
+    st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=2).map(tuple),
+)
+
+
+@st.composite
+def deltas(draw):
+    previous = arrival = draw(st.integers(0, 50))
+    records = []
+    for _ in range(draw(st.integers(0, 3))):
+        arrival += draw(st.integers(1, 3))
+        collection = draw(st.sampled_from(["x", "y"]))
+        records.append(
+            (arrival, collection, draw(st.text(min_size=1, max_size=9)), draw(any_document()))
+        )
+    return Delta(previous, records)
+
+
+@st.composite
+def dones(draw):
+    previous, more = draw(numbers), draw(st.integers(0, 100))
+    own_seq = draw(st.integers(0, previous + more))
+    entries = draw(st.lists(st.tuples(authors, numbers, numbers), max_size=3))
+    return Done(previous, previous + more, own_seq, entries)
+
+
+conversations = st.lists(
+    st.tuples(st.just(KNOW), vectors)
+    | st.tuples(st.just(DURABLE), vectors)
+    | st.tuples(st.none(), hellos | deltas() | dones()),
+    max_size=4,
+)
+
+
+def said(encoder, part):
+    kind, content = part
+    if kind is not None:
+        return encoder.vector(kind, content)
+    if isinstance(content, Hello):
+        return encoder.hello(content)
+    if isinstance(content, Done):
+        return encoder.done(content)
+    puts = [(record[1], record[2], record[0], b"") for record in content.records]
+    return encoder.delta(content.previous, puts, [record[3] for record in content.records])
+
+
+@given(conversations)
+def test_what_is_said_is_what_is_heard(conversation):
+    """Any messages of any contents, in any order on one link, are read as they were meant."""
+    encoder, decoder = Encoder(A), Decoder(A)
+    for part in conversation:
+        (heard,) = decoder.messages(said(encoder, part))
+        assert heard == (part[1] if part[0] is None else (part[1],))
+
+
+@st.composite
+def wires(draw):
+    """Messages of one direction of a link; one of them perhaps damaged, or all of them noise."""
+    encoder = Encoder(A)
+    found = [said(encoder, part) for part in draw(conversations)]
+    if not found or draw(st.integers(0, 9)) == 0:
+        return draw(st.lists(st.binary(max_size=60), max_size=3))
+    i = draw(st.integers(0, len(found) - 1))
+    found[i] = draw(damaged(st.just(found[i])))
+    return found
+
+
+def hear(decoder, wire):
+    """Return (messages, whether the whole wire was legal)."""
+    heard = []
+    try:
+        for message in decoder.messages(wire):
+            heard.append(message)
+    except FormatError:
+        return heard, False
+    return heard, True
+
+
+@given(wires() | vector_bytes("messages", "messages").map(lambda wire: [wire]))
+def test_any_bytes_from_a_neighbour_are_messages_or_a_format_error(all_wires):
+    """What is heard can be said again, to be heard the same; every value in it can be read."""
+    decoder = Decoder(A)
+    encoder, echo = Encoder(A), Decoder(A)
+    for wire in all_wires:
+        heard, whole = hear(decoder, wire)
+        for message in heard:
+            kind = {Know: KNOW, Durable: DURABLE}.get(type(message))
+            again = said(encoder, (kind, message if kind is None else message.vector))
+            assert hear(echo, again) == ([message], True)
+            for record in message.records if isinstance(message, Delta) else ():
+                for cell in record[3].values():
+                    assert host.pack(portable.unpack(cell.value)) == host.pack(
+                        host.unpack(cell.value)
+                    )
+        if not whole:
+            break
+
+
+def varints(*numbers):
+    out = bytearray()
+    for number in numbers:
+        put_varint(out, number)
+    return bytes(out)
+
+
+SHAPE_OF_N = b"\x01\x01x\x01\x04n"  # slot 0: collection x, one field, n
+
+
+@given(wires())
+@example([b"\x05" + varints((1 << 63) - 1, (1 << 63) - 1, 0, 0)])  # a cursor of 64 bits
+@example([b"\x05" + varints(1 << 62, 1 << 62, 1 << 62, 0)])
+@example(
+    [b"\x04" + varints((1 << 63) - 2, 1) + b"\x03\x01\x02" + SHAPE_OF_N + b"\x01"]
+)  # a seq of 63
+@example(
+    [
+        b"\x04"
+        + varints(0, 1)
+        + b"\x03\x01"
+        + varints(2 * documents.STAMP_MAX)
+        + SHAPE_OF_N
+        + b"\x01"
+    ]
+)
+def test_whatever_a_neighbour_says_the_store_opens_again(all_wires):
+    """What was taken from a neighbour is there after a restart, and can be read and updated."""
+    log = MemoryLog()
+    store = open_store(log)
+    decoder = Decoder(A)
+    for wire in all_wires:
+        heard, whole = hear(decoder, wire)
+        for message in heard:
+            if isinstance(message, Delta):
+                store.merge([record[1:] for record in message.records])
+                store.set_cursor(A, (message.previous, message.previous, 1))
+            elif isinstance(message, Done):
+                store.set_cursor(A, (message.cursor, message.cursor, 1))
+                store.learn({A: message.own_seq})
+            elif isinstance(message, Durable):
+                store.learn_durable(message.vector)
+        if not whole:
+            break
+    for collection in log.collections():
+        before = [(id, documents.encode(document)) for id, document in store.scan(collection)]
+        store = open_store(log)
+        assert [
+            (id, documents.encode(document)) for id, document in store.scan(collection)
+        ] == before
+        executor = Executor(store, host)
+        for id, _ in before:
+            update = f"INSERT INTO `{collection}` DOCUMENTS (:d) ON ID CONFLICT DO UPDATE"
+            executor.execute(update, {"d": {"_id": id, "updated": True}})
+        store = open_store(log)
+        rows = Executor(store, host).execute(f"SELECT * FROM `{collection}`").items
+        assert [row["updated"] for row in rows] == [True] * len(before)
+    open_store(log)
