@@ -43,7 +43,10 @@ class StreamChannel:
         for frame in frames:
             data = encode(frame)
             self.sent_bytes += len(data)
-            self._writer.write(data)
+            try:
+                self._writer.write(data)
+            except RuntimeError as error:  # what uvloop says of a transport that has closed
+                raise OSError(str(error))
         await self._writer.drain()
 
     async def close(self) -> None:
