@@ -139,10 +139,10 @@ class Page:
                 ).classes("note")
             with ui.element("section").classes("card"):
                 _html("Devices", "h2")
-                self._devices = _html("")
+                self._devices = _html("").classes("table")
             with ui.element("section").classes("card"):
                 _html("Open links", "h2")
-                self._links = _html("")
+                self._links = _html("").classes("table")
 
     def _facts(
         self, device_count: int, linked_count: int, links: list[dict[str, Any]]

@@ -106,9 +106,8 @@ def _quota(report: dict[str, Any]) -> str:
     if not is_number(used) or not is_number(quota) or not quota:
         return "–"
     percent = max(0, min(100, round(100 * used / quota)))
-    level = "full" if percent >= 95 else "high" if percent >= 80 else ""
-    return (
-        f'<span class="bar {level}"><i style="width:{percent}%"></i></span>'
+    return (  # of one colour: a full board is a good one, it evicts what is synced
+        f'<span class="bar"><i style="width:{percent}%"></i></span>'
         f'<span class="part">{percent} % of {size(quota)}</span>'
     )
 
