@@ -7,6 +7,7 @@ What a Big Peer is started with, and what it keeps beside its store.
 """
 
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def load(settings: Settings) -> tuple[Config, str]:
         settings.data.mkdir(parents=True, exist_ok=True)
         fields = _fields(settings)
         key = _key(settings.data / "api-key")
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot use {settings.data}: {error}") from error
     return Config(fields), key
 
@@ -70,15 +71,25 @@ def _fields(settings: Settings) -> dict[str, Any]:
     Config(fields)  # refuse a wrong appID before it is written
     if not path.exists():
         kept = {name: fields[name] for name in ("app_id", "device")}
-        path.write_text(json.dumps(kept, indent=2) + "\n")
+        _write(path, json.dumps(kept, indent=2) + "\n")
     return fields
 
 
 def _key(path: Path) -> str:
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(24) + "\n")
+        _write(path, secrets.token_urlsafe(24) + "\n")
     key = path.read_text().strip()
     if not key:
         raise ConfigError(f"{path} is empty; delete it for a new key")
     return key
+
+
+def _write(path: Path, text: str) -> None:
+    """Make a file that only we can read: whole, or not at all."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
