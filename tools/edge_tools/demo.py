@@ -104,6 +104,8 @@ async def _once(rig: Rig, console: Console) -> None:
     expected = rig.expected()
     with demo_view.Progress(console, len(expected)) as progress:
         progress.say("starting a broker, a Big Peer, a gateway and the boards")
+        if rig.plan.seed is not None:
+            progress.say(f"the serial lines are noisy, by seed {rig.plan.seed}")
         await rig.start()
         outcome.start_s = time.monotonic() - began_s
         progress.say(f"up after {outcome.start_s:.1f} s; the page: {rig.page()}")

@@ -289,7 +289,12 @@ class Rig:
 
     def _make_board(self, number: int, uart: str) -> VirtualBoard:
         name = readings.sensor_name(number)
-        storage = {"path": "flash.img", "blocks": BLOCK_COUNT, "documents_max": DOCUMENTS_MAX}
+        storage = {
+            "path": "flash.img",
+            "blocks": BLOCK_COUNT,
+            "documents_max": DOCUMENTS_MAX,
+            "fsync": False,  # no board loses its flash with this computer's power
+        }
         config = self._config(name, storage, [{"kind": "serial", "uart": uart}])
         rows = readings.readings_of(number, self.plan.row_count)
         files = {
