@@ -1,0 +1,285 @@
+"""
+A ring of flash blocks with checksummed records in them: the lower half of core/log.py.
+
+The device is MicroPython's block protocol: readblocks(block, buffer, offset),
+writeblocks(block, buffer, offset), which only clears bits, ioctl(4) block count,
+ioctl(6, block) erase. A block in use is a *segment*. The newest segment takes
+records and the oldest is given up first, which by itself wears all blocks alike.
+
+Layout of a block (SPEC.md, "Flash log"), integers little-endian:
+
+    0   "FLc1" | times erased u32 | 0 u32 | 0 u32 | CRC-32 of the 16 bytes      once erased
+    20  "FLs1" | segment number u32 | highest arrival before it u32 |
+        end of the segment before it u16 | gives up u16 | CRC-32                once opened
+    40  the same 20 bytes again
+    60  records, each at a multiple of 4:
+        body length u16 | kind u8 | key length u8 | arrival u32 | CRC-32 | body
+        kind: 1 a document, 2 drops (core/log.py), | 0x40 FIRST | 0x80 MORE
+        CRC-32 over the first 8 bytes and the body; the body starts with the key
+
+A commit is one contiguous range of records: its first carries FIRST, all but its
+last carry MORE. It counts when its records are all there, or when something that
+was written later is: the next commit of the segment, or the next segment, which
+says where this one ended. So a torn write undoes its whole commit and a record
+that went bad later undoes nothing else. Nothing is written behind a torn write:
+the next commit opens a segment.
+
+While a segment is given up its records are copied on. A segment that was opened
+for that says so ("gives up": how many numbers older), and takes nothing else
+until the old one is erased. Torn, or when nothing whole is in it, it is
+forgotten at open and erased again; so however often the power fails, no free
+block is used up. Opening never writes.
+"""
+
+import struct
+from array import array
+from binascii import crc32
+
+from edge_peer.core.errors import StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    Bytes = bytes | bytearray
+
+    class BlockDevice(Protocol):
+        """MicroPython's extended block protocol (its docs, library/vfs.rst)."""
+
+        def readblocks(self, block: int, buffer: bytearray, offset: int) -> None: ...
+        def writeblocks(self, block: int, buffer: Bytes, offset: int) -> None: ...
+        def ioctl(self, operation: int, argument: int) -> int: ...
+
+
+BLOCK_SIZE = 4096
+BLOCK_COUNT_MAX = 1024  # a location is 10 bits of block and 10 bits of offset / 4
+BLOCK_COUNT_MIN = 6  # fewer leave no room beside what core/log.py keeps free
+RECORDS_AT = 60
+COMMIT_BYTES_MAX = BLOCK_SIZE - RECORDS_AT
+HEADER_SIZE = 12
+
+DOCUMENT = 1
+DROPS = 2
+FIRST = 0x40
+MORE = 0x80
+_KIND = 0x3F
+
+_HEAD_SIZE = 20
+_ERASED = b"FLc1"  # the last character is the version of the layout
+_OPENED = b"FLs1"
+
+
+class Ring:
+    def __init__(self, device: "BlockDevice", program_size: int) -> None:
+        """Find the segments of a device; raises StorageError if it is neither ours nor blank."""
+        self._device = device
+        self._program_size = program_size
+        self.block_count = device.ioctl(4, 0)
+        if not BLOCK_COUNT_MIN <= self.block_count <= BLOCK_COUNT_MAX:
+            raise StorageError("a log takes %d to %d blocks" % (BLOCK_COUNT_MIN, BLOCK_COUNT_MAX))
+        self.erases = array("I", bytes(4 * self.block_count))
+        self.numbers = array("I", bytes(4 * self.block_count))  # of the segments; 0: free
+        self.ends = array("H", bytes(2 * self.block_count))  # behind each segment's last record
+        self._clean = bytearray(self.block_count)
+        self.current = -1
+        self.arrival_max = 0
+        self.given_up = 0  # number of the segment that is being copied on
+        self.is_torn = False  # nothing more is written to the newest segment
+        self.torn_count = 0  # of such ends found at open; a record that went bad looks the same
+        self._find_segments()
+        self._find_ends()
+        self.free_count = self.block_count - len(self.used())
+
+    def used(self) -> "list[int]":
+        """Return the blocks in use, the oldest segment first."""
+        blocks = [block for block in range(self.block_count) if self.numbers[block]]
+        return sorted(blocks, key=lambda block: self.numbers[block])
+
+    def room(self) -> int:
+        """Return how many bytes the newest segment can still take."""
+        return 0 if self.current < 0 or self.is_torn else BLOCK_SIZE - self.ends[self.current]
+
+    # Writing
+
+    def open(self, arrival_max: int, given_up: int) -> None:
+        """Begin the next segment, for the records of segment `given_up` unless that is 0."""
+        number, end, age = 1, 0, 0
+        if self.current >= 0:
+            number, end = self.numbers[self.current] + 1, self.ends[self.current]
+        if given_up:
+            age = number - given_up
+        if not self.free_count:  # core/log.py keeps two
+            raise StorageError("no free segment")
+        block = (self.current + 1) % self.block_count
+        while self.numbers[block]:
+            block = (block + 1) % self.block_count
+        if not self._clean[block]:
+            self.erase(block)
+        self._clean[block] = 0
+        head = _sealed(_OPENED, number, arrival_max, end | age << 16)
+        self._write(block, _HEAD_SIZE, head + head)
+        self.numbers[block] = number
+        self.ends[block] = RECORDS_AT
+        self.current = block
+        self.given_up = given_up
+        self.is_torn = False
+        self.free_count -= 1
+
+    def append(self, data: bytes) -> int:
+        """Program `data` behind the newest record, where `room` said it fits; return the place."""
+        offset = self.ends[self.current]
+        self._write(self.current, offset, data)
+        self.ends[self.current] = offset + len(data)
+        return offset
+
+    def erase(self, block: int) -> None:
+        """Free a block, whatever is in it."""
+        self.free_count += self.numbers[block] > 0
+        if self.numbers[block] == self.given_up:
+            self.given_up = 0
+        self.numbers[block] = 0
+        self._clean[block] = 0
+        self.erases[block] += 1
+        self._device.ioctl(6, block)
+        self._write(block, 0, _sealed(_ERASED, self.erases[block], 0, 0))
+        self._clean[block] = 1
+
+    def _write(self, block: int, offset: int, data: bytes) -> None:
+        """Program whole pages around `data`, filled up with 0xFF, and look whether it took."""
+        step = self._program_size
+        before, after = offset % step, -(offset + len(data)) % step
+        padded = b"\xff" * before + data + b"\xff" * after
+        self._device.writeblocks(block, padded, offset - before)
+        if self._read(block, offset, len(data)) != data:
+            raise StorageError("the flash did not keep what was written")
+
+    # Reading
+
+    def walk(self, block: int, offset: int) -> "Iterator[tuple[int, bytearray | None]]":
+        """Yield (location, record) from there to the segment's end, in the order of writing.
+
+        A stretch that is damaged is (location, None), once; behind it every place
+        is tried where a record may begin.
+        """
+        is_lost = False
+        while offset < self.ends[block]:
+            location = block << 10 | offset >> 2
+            record = self.record(location)
+            if record is not None or not is_lost:
+                yield location, record
+            is_lost = record is None
+            offset += 4 if record is None else aligned(len(record))
+
+    def record(self, location: int) -> "bytearray | None":
+        """Return the record there, header included, or None if none is whole there."""
+        block, offset = location >> 10, (location & 1023) << 2
+        if offset > BLOCK_SIZE - HEADER_SIZE:
+            return None
+        header = self._read(block, offset, HEADER_SIZE)
+        size, kind, _, _, checksum = struct.unpack("<HBBII", header)
+        if offset + HEADER_SIZE + size > BLOCK_SIZE or kind & _KIND not in (DOCUMENT, DROPS):
+            return None
+        record = self._read(block, offset, HEADER_SIZE + size)
+        view = memoryview(record)
+        return record if crc32(view[HEADER_SIZE:], crc32(view[:8])) == checksum else None
+
+    def _read(self, block: int, offset: int, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self._device.readblocks(block, buffer, offset)
+        return buffer
+
+    def _written_end(self, block: int) -> int:
+        """Return the offset behind the last byte of a block that is not 0xFF."""
+        for offset in range(BLOCK_SIZE - 256, -1, -256):
+            used = bytes(self._read(block, offset, 256)).rstrip(b"\xff")
+            if used:
+                return offset + len(used)
+        return 0
+
+    # Opening
+
+    def _find_segments(self) -> None:
+        is_ours = False
+        for block in range(self.block_count):
+            erased = self._head(block, 0, _ERASED)
+            if erased is not None:
+                is_ours = True
+                self.erases[block] = erased[0]
+                self._clean[block] = self._written_end(block) == _HEAD_SIZE
+            opened = self._opened(block)
+            if opened is not None:
+                is_ours = True
+                self.numbers[block] = opened[0]
+                self.arrival_max = max(self.arrival_max, opened[1])
+        blocks = range(self.block_count)
+        # The very first write, torn, is no longer than a head.
+        if not is_ours and max([self._written_end(block) for block in blocks]) > _HEAD_SIZE:
+            raise StorageError("the flash holds something else; erase it to use it for a log")
+
+    def _find_ends(self) -> None:
+        blocks = self.used()
+        while blocks and self._is_void(blocks):
+            self.numbers[blocks.pop()] = 0
+        for block, behind in zip(blocks, blocks[1:]):
+            opened = self._opened(behind)
+            if opened is not None and opened[0] == self.numbers[block] + 1:
+                self.ends[block] = opened[2] & 0xFFFF
+            else:
+                self._find_end(block)
+
+    def _is_void(self, blocks: "list[int]") -> bool:
+        """Make the last of these the current segment; return whether nothing in it matters."""
+        self.current = blocks[-1]
+        self.is_torn = self._find_end(self.current)
+        opened = self._opened(self.current)
+        number = 0 if opened is None else opened[0] - (opened[2] >> 16)
+        self.given_up = number if number in [self.numbers[b] for b in blocks[:-1]] else 0
+        self.torn_count += self.is_torn and not self.given_up
+        return self.is_torn and (self.given_up > 0 or self.ends[self.current] == RECORDS_AT)
+
+    def _find_end(self, block: int) -> bool:
+        """Set where the records that count end; return whether anything is written behind them."""
+        written = self.ends[block] = self._written_end(block)
+        end = RECORDS_AT
+        is_whole = True
+        for location, record in self.walk(block, RECORDS_AT):
+            offset = (location & 1023) << 2
+            if record is None:
+                is_whole = False
+            elif record[2] & FIRST:
+                is_whole = True
+                end = offset  # what is before it was whole, or this would not be here
+            if record is not None and is_whole and not record[2] & MORE:
+                end = offset + aligned(len(record))
+        self.ends[block] = end
+        return written > end
+
+    def _opened(self, block: int) -> "tuple[int, int, int] | None":
+        """Return what a segment's head says, from whichever copy is good."""
+        return self._head(block, _HEAD_SIZE, _OPENED) or self._head(block, 2 * _HEAD_SIZE, _OPENED)
+
+    def _head(self, block: int, offset: int, magic: bytes) -> "tuple[int, int, int] | None":
+        data = self._read(block, offset, _HEAD_SIZE)
+        found, first, second, third, checksum = struct.unpack("<4sIIII", data)
+        if found[:3] != magic[:3] or checksum != crc32(data[:16]):
+            return None
+        if found != magic:
+            raise StorageError("the log was written by a newer version")
+        return first, second, third
+
+
+def _sealed(magic: bytes, first: int, second: int, third: int) -> bytes:
+    data = struct.pack("<4sIII", magic, first, second, third)
+    return data + struct.pack("<I", crc32(data))
+
+
+def pack_record(kind: int, arrival: int, key: bytes, body: bytes) -> bytes:
+    """Return a record, filled up to where the next may begin."""
+    head = struct.pack("<HBBI", len(key) + len(body), kind, len(key), arrival)
+    checksum = struct.pack("<I", crc32(body, crc32(key, crc32(head))))
+    return head + checksum + key + body + bytes(-(len(key) + len(body)) % 4)
+
+
+def aligned(size: int) -> int:
+    return (size + 3) & ~3

@@ -1,0 +1,368 @@
+"""
+What every log is held to: core/log.py on flash, host/storage.py in SQLite.
+
+Each `check_…(open_log)` starts on a medium of its own with a quota of a few
+kilobytes. open_log(evict, before_erase) opens the log; called again it opens
+the same medium again, as after a restart. new_medium() makes an open_log.
+Runs on CPython and MicroPython.
+"""
+
+from helpers import Random, raises
+
+from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.log import META
+
+LIMIT = 10_000  # more than a medium holds
+
+
+def run_all(new_medium):
+    for name in sorted(CHECKS):
+        try:
+            CHECKS[name](new_medium())
+        except Exception:
+            print("the contract fails at", name)
+            raise
+
+
+def keep_all(body):
+    return False
+
+
+def keep_none(body):
+    return True
+
+
+def nothing():
+    return []
+
+
+def contents(log):
+    """Return everything that can be asked of a log about its documents."""
+    puts = log.since(0, LIMIT)
+    names = sorted(log.collections())
+    scanned = sorted([(name, id, body) for name in names for id, body in log.scan(name)])
+    assert scanned == sorted([(name, id, body) for name, id, _, body in puts])
+    assert [put[2] for put in puts] == sorted([put[2] for put in puts])
+    for name, id, _, body in puts:
+        assert log.get(name, id) == body
+    status = log.status()
+    assert status["documents"] == len(puts)
+    return puts, names, status["used_bytes"], log.arrival_max
+
+
+def fill(log, first_arrival=1, size=100):
+    """Insert documents until StoreFull; return the next arrival number."""
+    arrival = first_arrival
+    try:
+        while True:
+            log.commit([("c", "id%05d" % arrival, arrival, bytes(size))])
+            arrival += 1
+            assert arrival < LIMIT, "never full"
+    except StoreFull:
+        return arrival
+
+
+def check_a_new_log_is_empty(open_log):
+    log = open_log(keep_all, nothing)
+    assert contents(log) == ([], [], 0, 0)
+    assert log.get("c", "id") is None and log.get(META, "state") is None
+    assert list(log.scan("c")) == []
+    status = log.status()
+    assert status["quota_bytes"] > 0 and status["documents_max"] > 0
+    assert status["evicted"] == status["damaged"] == 0
+
+
+def check_what_is_committed_is_read_back_also_after_reopening(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([("readings", "a", 1, b"A")])
+    log.commit([("readings", "b", 2, b"B"), ("größen", "ä/ü", 3, b"\0\xff" * 20)])
+    expected = [("readings", "a", 1, b"A"), ("readings", "b", 2, b"B")]
+    expected.append(("größen", "ä/ü", 3, b"\0\xff" * 20))
+    for _ in range(3):
+        puts, names, _, arrival_max = contents(log)
+        assert puts == expected
+        assert names == sorted(["readings", "größen"]) and arrival_max == 3
+        assert log.get("readings", "c") is None and log.get("größen", "a") is None
+        log = open_log(keep_all, nothing)
+
+
+def check_a_put_replaces_the_document_of_the_same_id(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([("c", "a", 1, b"1"), ("d", "a", 2, b"other"), ("c", "b", 3, b"2")])
+    before = log.status()["used_bytes"]
+    log.commit([("c", "a", 4, b"3")])
+    assert log.status()["used_bytes"] == before
+    for _ in range(2):
+        puts = [("d", "a", 2, b"other"), ("c", "b", 3, b"2"), ("c", "a", 4, b"3")]
+        assert contents(log)[0] == puts
+        log = open_log(keep_all, nothing)
+
+
+def check_of_one_id_twice_in_a_commit_the_last_counts(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([("c", "a", 1, b"first"), ("c", "a", 2, b"last")])
+    for _ in range(2):
+        assert contents(log)[0] == [("c", "a", 2, b"last")]
+        log = open_log(keep_all, nothing)
+
+
+def check_an_empty_commit_changes_nothing(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([])
+    assert contents(log) == ([], [], 0, 0)
+
+
+def check_since_goes_on_from_any_cursor_in_steps_of_any_size(open_log):
+    log = open_log(keep_all, nothing)
+    random = Random(1)
+    newest = {}
+    for arrival in range(1, 150):
+        id = "id%d" % random.below(60)
+        log.commit([("c", id, arrival, b"%d" % arrival)])
+        newest[id] = arrival
+    expected = sorted(newest.values())
+    for limit in (1, 7, LIMIT):
+        cursor = 0
+        found = []
+        while True:
+            puts = log.since(cursor, limit)
+            assert len(puts) <= limit
+            if not puts:
+                break
+            found += [put[2] for put in puts]
+            cursor = puts[-1][2]
+        assert found == expected, limit
+
+
+def check_the_stores_own_entries_are_not_documents(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([(META, "state", 7, b"s" * 300), ("c", "a", 1, b"A")])
+    log.commit([(META, "state", 8, b"t" * 300), (META, "more", 8, b"m")])
+    for _ in range(2):
+        assert log.get(META, "state") == b"t" * 300 and log.get(META, "more") == b"m"
+        puts, names, used_bytes, arrival_max = contents(log)
+        assert puts == [("c", "a", 1, b"A")] and names == ["c"] and arrival_max == 8
+        assert used_bytes < 100
+        log = open_log(keep_all, nothing)
+
+
+def check_a_full_log_refuses_with_nothing_changed(open_log):
+    log = open_log(keep_all, nothing)
+    arrival = fill(log)
+    before = contents(log)
+    for _ in range(3):
+        with raises(StoreFull):
+            log.commit([("c", "one more", arrival, bytes(100))])
+        with raises(StoreFull):
+            log.commit([("new", "a", arrival, b""), ("c", "one more", arrival + 1, bytes(100))])
+        assert contents(log) == before
+    log = open_log(keep_all, nothing)
+    assert contents(log) == before
+
+
+def check_a_full_log_takes_changes_and_the_stores_own_entries(open_log):
+    log = open_log(keep_all, nothing)
+    arrival = fill(log)
+    for i in range(3 * arrival):
+        id = "id%05d" % (1 + i % (arrival - 1))
+        log.commit([("c", id, arrival + i, b"%100d" % i), (META, "state", arrival + i, bytes(200))])
+    assert log.get("c", id) == b"%100d" % i
+    assert log.status()["documents"] == arrival - 1
+
+
+def check_the_oldest_go_first(open_log):
+    log = open_log(keep_none, nothing)
+    count = 0
+    while not log.status()["evicted"]:
+        count += 1
+        log.commit([("c", "id%05d" % count, count, bytes(100))])
+    for _ in range(2):
+        left = [put[2] for put in contents(log)[0]]
+        assert left == list(range(left[0], count + 1)) and left[0] > 1
+        assert log.get("c", "id%05d" % (left[0] - 1)) is None
+        log = open_log(keep_none, nothing)
+
+
+def check_only_documents_that_may_go_are_evicted(open_log):
+    log = open_log(lambda body: body[0] == 1, nothing)
+    for i in range(400):
+        may_go = i % 10 > 0 or i > 100
+        log.commit([("c", "id%05d" % i, i + 1, bytes([may_go]) + bytes(100))])
+        status = log.status()
+        assert status["used_bytes"] <= status["quota_bytes"]
+    for _ in range(2):
+        for i in range(0, 101, 10):
+            assert log.get("c", "id%05d" % i) == bytes(101), i
+        log = open_log(keep_all, nothing)
+
+
+def check_the_entries_of_before_erase_are_there_when_documents_have_gone(open_log):
+    asked = []
+
+    def evict(body):
+        asked.append(body)
+        return True
+
+    def before_erase():
+        puts = [(META, "evicted", 5000, b"%d" % len(asked))] if asked else []
+        return puts
+
+    log = open_log(evict, before_erase)
+    for i in range(1, 300):
+        log.commit([("c", "id%05d" % i, i, bytes(100))])
+        gone = i - log.status()["documents"]
+        assert log.status()["evicted"] == gone
+        if gone:
+            assert int(log.get(META, "evicted")) >= gone
+    log = open_log(evict, before_erase)
+    assert int(log.get(META, "evicted")) >= gone > 0
+    assert log.status()["documents"] == 299 - gone
+
+
+def check_documents_that_had_to_stay_go_when_told_again(open_log):
+    durable = []
+    log = open_log(lambda body: bool(durable), nothing)
+    arrival = fill(log)
+    durable.append(True)
+    with raises(StoreFull):
+        log.commit([("c", "new", arrival, bytes(100))])
+    log.evict_again()
+    log.commit([("c", "new", arrival, bytes(100))])
+    assert log.get("c", "new") == bytes(100) and log.get("c", "id00001") is None
+
+
+def check_if_not_enough_may_go_nothing_goes(open_log):
+    log = open_log(lambda body: body[0] == 1, nothing)
+    log.commit([("c", "small", 1, b"\1")])
+    arrival = fill(log, 2)
+    before = contents(log)
+    for _ in range(3):
+        with raises(StoreFull):
+            log.commit([("c", "large", arrival, bytes(log.document_bytes_max))])
+        assert contents(log) == before
+    log = open_log(lambda body: body[0] == 1, nothing)
+    assert contents(log) == before
+
+
+def check_a_document_that_may_go_and_is_replaced_stays(open_log):
+    log = open_log(lambda body: body[0] == 1, nothing)
+    log.commit([("c", "small", 1, b"\1")])
+    arrival = fill(log, 2)
+    with raises(StoreFull):
+        log.commit([("c", "large", arrival, bytes(log.document_bytes_max))])
+    log.commit([("c", "small", arrival, b"\0")])  # it was found to be one that may go
+    with raises(StoreFull):
+        log.commit([("c", "large", arrival + 1, bytes(log.document_bytes_max))])
+    assert log.get("c", "small") == b"\0"
+
+
+def check_the_number_of_documents_is_bounded(open_log):
+    may_go = []
+    log = open_log(lambda body: bool(may_go), nothing)
+    count_max = log.status()["documents_max"]
+    for i in range(1, count_max + 1):
+        log.commit([("c", "%d" % i, i, b"")])
+    with raises(StoreFull):
+        log.commit([("c", "one more", count_max + 1, b"")])
+    log.commit([("c", "1", count_max + 2, b"changed")])
+    may_go.append(True)
+    log.evict_again()
+    log.commit([("c", "one more", count_max + 3, b"")])
+    assert log.status()["documents"] <= count_max
+    assert log.get("c", "2") is None and log.get("c", "one more") == b""
+
+
+def check_arrival_max_never_falls(open_log):
+    log = open_log(keep_none, nothing)
+    last = 0
+    for i in range(1, 600):
+        log.commit([("c", "id%05d" % i, i * 3, bytes(200))])
+        if i % 50 == 0:
+            log = open_log(keep_none, nothing)
+        assert log.arrival_max >= i * 3 and log.arrival_max >= last
+        last = log.arrival_max
+    assert last == 599 * 3
+
+
+def check_the_largest_names_and_documents_are_kept(open_log):
+    log = open_log(keep_all, nothing)
+    name, id, body = "ä" * 32, "ü" * 64, b"\xff" * log.document_bytes_max
+    log.commit([(name, id, 1, body)])
+    for _ in range(2):
+        assert contents(log)[0] == [(name, id, 1, body)]
+        log = open_log(keep_all, nothing)
+
+
+def check_a_larger_document_is_refused(open_log):
+    log = open_log(keep_none, nothing)
+    log.commit([("c", "a", 1, b"A")])
+    before = contents(log)
+    with raises(StoreFull):
+        log.commit([("c", "b", 2, b"B"), ("c", "c", 3, bytes(log.document_bytes_max + 1))])
+    assert contents(log) == before
+
+
+def check_a_log_holds_what_a_dict_would(open_log):
+    """Random inserts, changes, refusals, evictions and restarts against a model."""
+    for seed in (11, 12):
+        _check_random(open_log, seed)
+
+
+def _check_random(open_log, seed):
+    random = Random(seed)
+    durable = [0]
+    model = {}
+
+    def evict(body):
+        return int(body[:6]) <= durable[0]
+
+    log = open_log(evict, nothing)
+    for name, id, number, body in log.since(0, LIMIT):
+        model[name, id] = (number, body)
+    arrival = log.arrival_max
+    for step in range(600):
+        puts = []
+        for _ in range(1 + random.below(4)):
+            arrival += 1
+            name = random.choice(("readings", "settings", "c"))
+            id = "%03d" % random.below(400)
+            size = random.below(60) if random.below(8) else random.below(900)
+            puts.append((name, id, arrival, b"%06d" % arrival + random.bytes(size)))
+        try:
+            log.commit(puts)
+            for name, id, number, body in puts:
+                model[name, id] = (number, body)
+        except StoreFull:
+            durable[0] = arrival - 20
+            log.evict_again()
+        if random.below(50) == 0:
+            log = open_log(evict, nothing)
+        if step % 20 == 0:
+            _compare(log, model, durable[0], "seed %d, step %d" % (seed, step))
+    _compare(open_log(evict, nothing), model, durable[0], "seed %d, at the end" % seed)
+
+
+def _compare(log, model, durable, label):
+    """The log must hold the model, except what may have been evicted; forget that."""
+    held = {}
+    for name, id, number, body in contents(log)[0]:
+        held[name, id] = (number, body)
+    for key in list(model):
+        if key not in held and int(model[key][1][:6]) <= durable:
+            del model[key]
+    assert held == model, label
+    status = log.status()
+    assert status["used_bytes"] <= status["quota_bytes"], label
+    assert status["documents"] <= status["documents_max"], label
+
+
+def check_names_that_are_too_long_are_refused(open_log):
+    log = open_log(keep_none, nothing)
+    assert log.get("n" * 300, "a") is None and log.get("n", "a" * 300) is None
+    for name, id in (("n" * 65, "a"), ("n" * 300, "a"), ("n", "a" * 129), ("n", "a" * 300)):
+        with raises(StorageError):
+            log.commit([("c", "b", 1, b"B"), (name, id, 2, b"")])
+    assert contents(log) == ([], [], 0, 0)
+
+
+CHECKS = {name[6:]: check for name, check in globals().items() if name.startswith("check_")}
