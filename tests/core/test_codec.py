@@ -188,4 +188,8 @@ def any_value(random, depth):
         return random.bytes(random.below(300))
     if kind == 6:
         return [any_value(random, depth - 1) for _ in range(random.below(20))]
-    return {str(random.below(100)): any_value(random, depth - 1) for _ in range(random.below(20))}
+    fields = {}
+    for _ in range(random.below(20)):
+        key = str(random.below(100))  # first, on every runtime
+        fields[key] = any_value(random, depth - 1)
+    return fields
