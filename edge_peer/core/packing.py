@@ -82,16 +82,16 @@ class Reader:
         return data
 
     def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                break
-            shift += 7
+        byte = self.byte()
+        value = byte & 127
+        shift = 7
+        while byte > 127:
             if shift >= 7 * VARINT_SIZE_MAX:
                 raise FormatError("varint too long")
-        if byte == 0 and shift:
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            shift += 7
+        if byte == 0 and shift > 7:
             raise FormatError("varint not in its shortest form")
         return value
 
@@ -111,18 +111,15 @@ class Reader:
 
 
 def _is_strict(raw: bytes) -> bool:
-    """Look at what MicroPython does not: which first bytes there are, and what may follow them."""
-    for i in range(len(raw)):
-        first = raw[i]
-        if first < 0xC0:
-            continue
-        second = raw[i + 1]
+    """Look at what MicroPython does not: the first two bytes of each character."""
+    for i in range(len(raw) - 1):
+        pair = raw[i] << 8 | raw[i + 1]
         if (
-            not 0xC2 <= first <= 0xF4
-            or (first == 0xE0 and second < 0xA0)
-            or (first == 0xED and second > 0x9F)
-            or (first == 0xF0 and second < 0x90)
-            or (first == 0xF4 and second > 0x8F)
+            0xC000 <= pair < 0xC280  # U+0000 to U+007F in two bytes
+            or 0xE000 <= pair < 0xE0A0  # to U+07FF in three
+            or 0xEDA0 <= pair < 0xEE00  # surrogates
+            or 0xF000 <= pair < 0xF090  # to U+FFFF in four
+            or pair >= 0xF490  # above U+10FFFF
         ):
             return False
     return True
