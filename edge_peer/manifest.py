@@ -3,11 +3,12 @@
 metadata(version="0.1.0", description="edge-peer: Small Peer runtime")
 options.defaults(serial=True)
 
-package("edge_peer", files=("__init__.py", "config.py", "peer.py", "runtime.py"), base_path="..")
+top = ("__init__.py", "config.py", "peer.py", "runtime.py", "subscriptions.py")
+package("edge_peer", files=top, base_path="..")
 package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")
 
-board = ["__init__.py", "codec.py", "storage.py", "system.py"]
+board = ["__init__.py", "storage.py", "system.py"]
 for name in ("serial",):
     if getattr(options, name):
         board.append(name + ".py")

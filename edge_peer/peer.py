@@ -17,7 +17,6 @@ from edge_peer import config as configs
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor
 from edge_peer.core.link import Opened
-from edge_peer.core.log import META
 from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
 from edge_peer.core.session import Local, Session
 from edge_peer.core.store import Store
@@ -34,12 +33,12 @@ if TYPE_CHECKING:
     from edge_peer.core.link import Event
     from edge_peer.core.log import Put
     from edge_peer.core.session import Medium
+    from edge_peer.subscriptions import Subscription, Subscriptions
     from edge_peer.transport.pump import Channel
 
 RECONNECT_MS_MIN = 500
 RECONNECT_MS_MAX = 15_000
 INFO_COLLECTION = "__small_peer_info"  # each peer's report on itself, synced like any document
-_WANTED_ID = "wanted"
 
 
 class Links:
@@ -55,7 +54,7 @@ class Links:
     async def run(self, medium: "Medium", channel: "Channel") -> str:
         """Run one link until it closes; return why it did."""
         session = Session(self.local, medium, self._system.now_ms(), self._on_event)
-        pump = Pump(session, channel, self._system.now_ms)
+        pump = Pump(session, channel, self._system)
         self.pumps.append(pump)
         try:
             await pump.run()
@@ -100,22 +99,11 @@ class Links:
             pump.wake()
 
 
-class Subscription:
-    """What `SmallPeer.subscribe` returns; `cancel()` stops the flow."""
-
-    def __init__(self, peer: "SmallPeer", wanted: "tuple[str, bytes]") -> None:
-        self._peer = peer
-        self.wanted = wanted
-
-    def cancel(self) -> None:
-        self._peer._unsubscribe(self)
-
-
 class SmallPeer:
     def __init__(self, config: "Config") -> None:
         self._config = config
         self._system = load("system")
-        codec = load("codec")
+        self._codec = codec = load("codec")
         storage = load("storage")
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
@@ -123,9 +111,8 @@ class SmallPeer:
             self._system.wall_ms,
             self._system.entropy,
         )
-        self._codec = codec
         self._executor = Executor(self.store, codec)
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: Subscriptions | None = None
         self._info: dict[str, Any] = {}
         flags = WANTS_UNDURABLE | RELAYS if config.relay else 0
         self._links = Links(
@@ -157,13 +144,17 @@ class SmallPeer:
         """
         return self._executor.execute(statement, arguments)
 
-    def subscribe(self, statement: str, arguments: "dict[str, Any] | None" = None) -> Subscription:
+    def subscribe(
+        self, statement: str, arguments: "dict[str, Any] | None" = None
+    ) -> "Subscription":
         """Ask neighbours for what `SELECT * FROM … WHERE …` finds, until cancelled."""
-        subscription = Subscription(self, (statement, self._codec.pack(arguments or {})))
-        self._executor.matcher([subscription.wanted])  # raises QueryError
-        self._subscriptions.append(subscription)
-        self._change_subscriptions()
-        return subscription
+        if self._subscriptions is None:
+            from edge_peer.subscriptions import Subscriptions
+
+            self._subscriptions = Subscriptions(
+                self.store, self._codec, self._executor.matcher, self._tell_all
+            )
+        return self._subscriptions.add(statement, arguments or {})
 
     def status(self) -> "dict[str, Any]":
         """Return documents, quota, unsynced writes and open links, as numbers and text."""
@@ -202,26 +193,14 @@ class SmallPeer:
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
 
     def _tell_subscriptions(self, session: Session) -> None:
-        assert session.sync is not None
-        session.sync.subscribe(self._wanted(), self._system.now_ms())
+        wanted = () if self._subscriptions is None else self._subscriptions.settle()
+        if session.sync is not None:
+            session.sync.subscribe(wanted, self._system.now_ms())
 
-    def _wanted(self) -> "tuple[tuple[str, bytes], ...]":
-        return tuple(sorted(set([one.wanted for one in self._subscriptions])))
-
-    def _unsubscribe(self, subscription: Subscription) -> None:
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
-            self._change_subscriptions()
-
-    def _change_subscriptions(self) -> None:
-        wanted = self._codec.pack([list(one) for one in self._wanted()])
-        if self.store.log.get(META, _WANTED_ID) != wanted:
-            self.store.log.commit([(META, _WANTED_ID, self.store.arrival, wanted)])
-            self.store.forget_knowledge()
+    def _tell_all(self) -> None:
         for pump in self._links.pumps:
-            if pump.session.sync is not None:
-                self._tell_subscriptions(pump.session)
-                pump.wake()
+            self._tell_subscriptions(pump.session)
+            pump.wake()
 
     # The report
 

@@ -3,7 +3,8 @@ The one place that asks which Python this is.
 
 board/ and host/ hold files of the same names with the same functions: system
 (clocks, entropy, log lines), storage (the log), and one for each kind of link.
-They load when they are used, so a board pays only for the links that it has.
+They load when they are used, so a board pays only for the links that it has. A
+board's codec is the portable one.
 """
 
 import sys
@@ -12,9 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PACKAGE = "edge_peer.board." if sys.implementation.name == "micropython" else "edge_peer.host."
+IS_BOARD = sys.implementation.name == "micropython"
 
 
 def load(name: str) -> "Any":
     """Return this runtime's module of that name; raise ImportError if it has none."""
-    return __import__(_PACKAGE + name, None, None, (name,))
+    if IS_BOARD:
+        package = "edge_peer.core." if name == "codec" else "edge_peer.board."
+    else:
+        package = "edge_peer.host."
+    return __import__(package + name, None, None, (name,))

@@ -36,6 +36,9 @@ class Peer:
         documents = [{"n": n} for n in range(first, first + count)]
         self.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": documents})
 
+    def execute_one(self, fields):
+        self.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": fields})
+
     def numbers(self):
         rows = self.executor.execute("SELECT n FROM readings ORDER BY n").items
         return [row["n"] for row in rows]

@@ -1,5 +1,6 @@
 """Clocks, entropy and log lines of a MicroPython board."""
 
+import asyncio
 import os
 import time
 
@@ -24,6 +25,14 @@ def wall_ms() -> "int | None":
     """Unix time in milliseconds, or None while the clock is not set."""
     wall = time.time_ns() // 1_000_000 + _EPOCH_S * 1000
     return wall if wall >= _SET_MS_MIN else None
+
+
+async def wait(event: asyncio.Event, timeout_ms: int) -> None:
+    """Wait until the event is set, at most so long."""
+    try:
+        await asyncio.wait_for_ms(event.wait(), timeout_ms)
+    except asyncio.TimeoutError:
+        pass
 
 
 def entropy(size: int) -> bytes:

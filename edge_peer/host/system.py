@@ -1,5 +1,7 @@
 """Clocks, entropy and log lines of a host."""
 
+import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -15,6 +17,17 @@ def now_ms() -> int:
 def wall_ms() -> int:
     """Unix time in milliseconds; a host's clock is taken to be set."""
     return time.time_ns() // 1_000_000
+
+
+async def wait(event: asyncio.Event, timeout_ms: int) -> None:
+    """Wait until the event is set, at most so long.
+
+    Not asyncio.wait_for: before Python 3.12 it may lose a cancellation that comes
+    together with the event.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_ms / 1000):
+            await event.wait()
 
 
 def entropy(size: int) -> bytes:

@@ -11,8 +11,7 @@ from edge_peer.core.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from edge_peer.core.session import Session
 
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
 
 
 class Pump:
-    def __init__(
-        self, session: "Session", channel: "Channel", clock_ms: "Callable[[], int]"
-    ) -> None:
+    def __init__(self, session: "Session", channel: "Channel", system: "Any") -> None:
+        """system: this runtime's clock and way to wait (host/system.py, board/system.py)."""
         self.session = session
         self.channel = channel
-        self._clock_ms = clock_ms
+        self._system = system
         self._changed = asyncio.Event()
         self._failure: StorageError | None = None
 
@@ -48,7 +46,7 @@ class Pump:
             while not self.session.is_closed():
                 await self._send()
                 await self._wait()
-                self.session.handle_timeout(self._clock_ms())
+                self.session.handle_timeout(self._system.now_ms())
             await self._send()  # the goodbye
         except OSError as error:
             self.session.close(str(error))
@@ -63,7 +61,7 @@ class Pump:
         try:
             while not self.session.is_closed():
                 for frame in await self.channel.receive():
-                    self.session.receive_frame(frame, self._clock_ms())
+                    self.session.receive_frame(frame, self._system.now_ms())
                 self._changed.set()
         except OSError as error:
             self.session.close(str(error))
@@ -73,7 +71,7 @@ class Pump:
         self._changed.set()
 
     async def _send(self) -> None:
-        frames = self.session.frames_to_send(self._clock_ms())
+        frames = self.session.frames_to_send(self._system.now_ms())
         if frames:
             await self.channel.send(frames)
 
@@ -81,10 +79,7 @@ class Pump:
         deadline_ms = self.session.deadline_ms()
         if deadline_ms is None:
             return
-        delay_ms = deadline_ms - self._clock_ms()
+        delay_ms = deadline_ms - self._system.now_ms()
         if delay_ms > 0:
-            try:
-                await asyncio.wait_for(self._changed.wait(), delay_ms / 1000)
-            except asyncio.TimeoutError:
-                pass
+            await self._system.wait(self._changed, delay_ms)
         self._changed.clear()

@@ -1,4 +1,4 @@
-"""Link: opening, messages over a wire that loses and repeats, silence, and frames no peer may send."""
+"""Link: opening, a wire that loses and repeats, silence, and frames that no peer may send."""
 
 from helpers import Random, raises
 

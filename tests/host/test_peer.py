@@ -1,0 +1,140 @@
+"""SmallPeer as its users meet it: a configuration file, statements, subscriptions."""
+
+import asyncio
+import json
+
+import pytest
+from peers import APP_ID, running, until
+
+from edge_peer import ConfigError, QueryError, SmallPeer, StorageError
+from edge_peer.bigpeer.ingress import listen
+
+
+def config(folder, **changes):
+    """Write an edge.json; return its path."""
+    fields = {
+        "app_id": APP_ID.hex(),
+        "device": {"id": "0102", "name": "porch"},
+        "storage": {"path": "store.db"},
+        "links": [],
+        "info_interval_s": 0,
+    }
+    fields.update(changes)
+    path = folder / "edge.json"
+    path.write_text(json.dumps(fields))
+    return str(path)
+
+
+def numbers(peer):
+    return [row["n"] for row in peer.execute("SELECT n FROM readings ORDER BY n").items]
+
+
+def restarted(peer, path):
+    peer.store.log.close()
+    return SmallPeer.open(path)
+
+
+def test_what_was_executed_is_there_after_a_restart(tmp_path):
+    path = config(tmp_path)
+    peer = SmallPeer.open(path)
+    ids = peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": [{"n": 1}, {"n": 2}]}).ids
+    again = restarted(peer, path)
+    assert numbers(again) == [1, 2] and len(set(ids)) == 2
+    assert again.status()["unsynced"] == 2
+    assert (tmp_path / "store.db").exists()
+
+
+def test_a_second_process_is_told_that_the_store_is_taken(tmp_path):
+    peer = SmallPeer.open(config(tmp_path))
+    with pytest.raises(StorageError, match="another process"):
+        SmallPeer.open(config(tmp_path))
+    peer.store.log.close()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"app_id": "xyz"}, "app_id"),
+        ({"app_id": None}, "app_id is missing"),
+        ({"device": {"id": "01"}}, "name is missing"),
+        ({"device": {"id": "01", "name": "n" * 65}}, "device.name"),
+        ({"links": [{"kind": "pigeon"}]}, "kind"),
+        ({"links": {}}, "links must be a list"),
+        ({"storage": {}}, "path"),
+        ({"storage": {"path": "x", "quota_bytes": -1}}, "quota_bytes"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SmallPeer.open(config(tmp_path, **changes))
+
+
+def test_a_configuration_that_is_missing_or_no_json_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="provision"):
+        SmallPeer.open(str(tmp_path / "none.json"))
+    (tmp_path / "edge.json").write_text("{")
+    with pytest.raises(ConfigError, match="not JSON"):
+        SmallPeer.open(str(tmp_path / "edge.json"))
+
+
+def test_a_subscription_that_cannot_be_kept_is_refused(tmp_path):
+    peer = SmallPeer.open(config(tmp_path))
+    for statement in ("SELECT * FROM c LIMIT 1", "SELECT * FROM c ORDER BY a", "INSERT"):
+        with pytest.raises(QueryError):
+            peer.subscribe(statement)
+    peer.store.log.close()
+
+
+def test_a_subscription_brings_what_it_matches_until_it_is_cancelled(tmp_path, big):
+    async def main():
+        server = await listen(big.links, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        link = {"kind": "lan", "host": "127.0.0.1", "port": port}
+        peer = SmallPeer.open(config(tmp_path, links=[link]))
+        big.insert(10)
+        async with running(peer.run()):
+            await until(lambda: big.links.status(), "the link")
+            low = peer.subscribe("SELECT * FROM readings WHERE n < :limit", {"limit": 5})
+            await until(lambda: numbers(peer) == [0, 1, 2, 3, 4], "what it matches")
+            peer.subscribe("SELECT * FROM readings WHERE n = 7")
+            await until(lambda: 7 in numbers(peer), "what the second one matches")
+            low.cancel()
+            sent = big.links.status()[0]["sent"]
+            big.execute_one({"n": 3, "late": True})
+            big.execute_one({"n": 7, "late": True})
+            await until(lambda: numbers(peer).count(7) == 2, "what is still wanted")
+            assert numbers(peer).count(3) == 1
+            assert big.links.status()[0]["sent"] == sent + 1
+        peer.store.log.close()
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_a_restart_with_the_same_subscriptions_receives_nothing_twice(tmp_path, big):
+    async def main():
+        server = await listen(big.links, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        path = config(tmp_path, links=[{"kind": "lan", "host": "127.0.0.1", "port": port}])
+        big.insert(10)
+        assert await sent_to(SmallPeer.open(path)) == 10
+        assert await sent_to(SmallPeer.open(path)) == 0
+        server.close()
+
+    async def sent_to(peer):
+        """Let a peer with both subscriptions receive everything; return how much it was sent."""
+        peer.subscribe("SELECT * FROM readings WHERE n < 5")
+        peer.subscribe("SELECT * FROM readings WHERE n >= 5")
+        async with running(peer.run()):
+            await until(lambda: len(numbers(peer)) == 10, "everything")
+            await until(lambda: is_settled(peer), "the end of the exchange")
+            sent = big.links.status()[0]["sent"]
+        await until(lambda: not big.links.pumps, "the link to close")
+        peer.store.log.close()
+        return sent
+
+    def is_settled(peer):
+        resume, base, _ = peer.store.cursors.get(big.store.author, (0, 0, 0))
+        return big.links.status() and resume == base == big.store.arrival
+
+    asyncio.run(main())
