@@ -72,8 +72,9 @@ def unpack(data: bytes) -> object:
 def value_end(data: bytes, position: int, depth: int = 0) -> int:
     """Return where the value that starts at `position` ends, without building it.
 
-    Raises FormatError for what unpack would refuse: who keeps a value unread must
-    not keep one that nobody can read. `depth`: of the arrays and maps around it.
+    Raises FormatError for what unpack would refuse, and for numbers that no document
+    may hold: who keeps a value unread must not keep one that nobody can use. `depth`:
+    of the arrays and maps around it.
     """
     if depth > DEPTH_MAX:
         raise FormatError("value nested deeper than %d" % DEPTH_MAX)
@@ -82,6 +83,10 @@ def value_end(data: bytes, position: int, depth: int = 0) -> int:
         raw, position = _take(data, position, argument)
         if kind == _STR:
             from_utf8(raw)
+    elif kind == _NUMBER:
+        is_finite = argument - argument == 0  # of NaN and infinity it is NaN
+        if not is_finite or (isinstance(argument, int) and argument >= 1 << 63):
+            raise FormatError("a number that no document holds")
     elif kind == _ARRAY:
         for _ in range(argument):
             position = value_end(data, position, depth + 1)

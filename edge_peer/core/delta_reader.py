@@ -6,7 +6,7 @@ Loaded with the first of them: a sensor that asks for no documents never is sent
 
 from edge_peer.core import document as documents
 from edge_peer.core.codec import value_end
-from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEQ_MAX, Cell
+from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.messages import (
@@ -88,7 +88,8 @@ class DeltaReader:
             collection = shape[0]
             for path in shape[1]:
                 start = reader.position
-                value = reader.take(value_end(reader.data, start) - start)
+                end = value_end(reader.data, start, path.count(SEPARATOR))
+                value = reader.take(end - start)
                 document[path] = Cell(stamp, author, seq, REGISTER, value)
         if not id or not document or len(document) > CELL_COUNT_MAX:
             raise FormatError("a record without an id or fields, or with too many")

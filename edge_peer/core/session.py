@@ -22,6 +22,7 @@ from collections import namedtuple
 from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.core.link import CLOSED, Closed, Link, MessageReceived, Opened
+from edge_peer.core.packing import from_utf8
 from edge_peer.core.sync import Sync
 
 TYPE_CHECKING = False
@@ -139,7 +140,7 @@ class Session:
         self.neighbour = identity[APP_ID_SIZE : APP_ID_SIZE + AUTHOR_SIZE]
         if self.neighbour == store.author:
             raise RemoteProtocolError("the other side is this peer itself")
-        self.neighbour_name = _text(identity[APP_ID_SIZE + AUTHOR_SIZE :])
+        self.neighbour_name = from_utf8(identity[APP_ID_SIZE + AUTHOR_SIZE :])
         self.sync = Sync(
             store,
             self.neighbour,
@@ -149,10 +150,3 @@ class Session:
             self.medium.linger_ms,
         )
         self._on_event(self, opened)
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw[:NAME_BYTES_MAX].decode()
-    except UnicodeError:
-        raise RemoteProtocolError("name is not UTF-8")
