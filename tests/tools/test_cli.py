@@ -129,17 +129,19 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     assert str(port) in said
 
 
-def test_a_demo_that_is_interrupted_stops_everything_and_is_no_success(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 1), (signal.SIGKILL, -9)])
+def test_a_demo_that_is_stopped_early_leaves_nothing_and_is_no_success(tmp_path, number, code):
     process = start("demo", "--once", "--boards", "1", "--rate", "0.1", "--keep", tmp_path)
     try:
         lines_until(process, "up after")
         children = [int(pid) for pid in children_of(process.pid)]
         assert len(children) >= 4  # broker, Big Peer, gateway, board
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
-    assert process.returncode == 1
+    assert process.returncode == code
     deadline_s = time.monotonic() + LIMIT_S
     while any(os.path.exists(f"/proc/{pid}") for pid in children):
         assert time.monotonic() < deadline_s

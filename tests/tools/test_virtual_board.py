@@ -18,10 +18,10 @@ CONFIG = {
 }
 APPLICATION = """
 import sys
-from edge_peer import StoreFull
+from edge_peer import core
 
 async def main(peer):
-    print("implementation", sys.implementation.name)
+    print("implementation", sys.implementation.name, "from", core.__file__)
     for n in range(10):
         peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": {"n": n}})
     print("documents", peer.status()["documents"])
@@ -45,19 +45,17 @@ def wait_for_line(board, line):
         time.sleep(0.01)
 
 
-def test_its_folder_holds_what_a_board_is_flashed_with(board):
-    compiled = {path.relative_to(board.folder) for path in board.folder.glob("edge_peer/**/*.*")}
+def test_its_rom_holds_what_the_manifest_lists_and_no_sources(board):
     listed = {path.relative_to(ROOT).with_suffix(".mpy") for path in flashed_files(MANIFEST)}
-    assert compiled == listed
-    beside = {path.name for path in board.folder.glob("*.*")}
-    unix = {path.name for path in (ROOT / "boards/UNIX").glob("*.py")}
-    assert beside == unix | {"main.py", "app.py", "edge.json"}
+    inside = {name for name in virtual_board.code() if "/" in name}
+    assert inside == {path.as_posix() for path in listed}
     assert (board.folder / "a").read_text() == "b"
+    assert [path.name for path in board.folder.rglob("*.py")] == ["start.py"]
 
 
 def test_its_documents_survive_a_power_cut(board):
     board.start()
-    wait_for_line(board, "implementation micropython")
+    wait_for_line(board, "implementation micropython from /rom/edge_peer/core/__init__.mpy")
     wait_for_line(board, "documents 10")
     board.process.kill()
     board.start()
