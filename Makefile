@@ -4,7 +4,7 @@ SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv/bin
 # Room for all portable tests in one process; a board's own heap is a matter of the tests.
-MP_TEST_HEAP ?= 1m
+MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
 .PHONY: help setup demo test test-fast lint ruff format size clean
