@@ -112,7 +112,7 @@ class Encoder:
         self._own_author = own_author
         self._authors = Interner(AUTHOR_SLOTS)
         self._shapes = Interner(SHAPE_SLOTS)
-        self._seqs = [0] * AUTHOR_SLOTS
+        self._seqs: dict[int, int] = {}  # slot -> the last seq said of its author
         self._stamp = 0
 
     def vector(self, kind: int, vector: "Vector") -> bytes:
@@ -207,8 +207,8 @@ class Decoder:
 
     def __init__(self, their_author: bytes) -> None:
         self.their_author = their_author
-        self.authors = [b""] * AUTHOR_SLOTS
-        self.seqs = [0] * AUTHOR_SLOTS
+        self.authors: dict[int, bytes] = {}
+        self.seqs: dict[int, int] = {}
         self._delta_reader: DeltaReader | None = None
 
     def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done]":
@@ -236,7 +236,7 @@ class Decoder:
         if new:
             self.authors[slot] = reader.take(AUTHOR_SIZE)
             self.seqs[slot] = 0
-        elif not self.authors[slot]:
+        elif slot not in self.authors:
             raise FormatError("author slot %d was never defined" % slot)
         return slot
 

@@ -17,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-READ_SIZE_MAX = 512
-
 
 class StreamChannel:
     def __init__(self, reader: "Any", writer: "Any", frame_size_max: int) -> None:
@@ -26,6 +24,7 @@ class StreamChannel:
         self.sent_bytes = 0
         self._reader = reader
         self._writer = writer
+        self._frame_size_max = frame_size_max
         self._decoder = FrameDecoder(frame_size_max)
 
     def damaged_count(self) -> int:
@@ -33,7 +32,7 @@ class StreamChannel:
         return self._decoder.damaged_count
 
     async def receive(self) -> "list[bytes]":
-        data = await self._reader.read(READ_SIZE_MAX)
+        data = await self._reader.read(self._frame_size_max)
         if not data:
             raise OSError("end of stream")
         self.received_bytes += len(data)

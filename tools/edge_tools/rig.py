@@ -36,7 +36,7 @@ START_LIMIT_S = 60.0  # the first start of the Big Peer compiles the portal's li
 POLL_S = 0.1
 
 BLOCK_COUNT = 16  # 64 KiB of flash: too little for 500 readings, so that boards must evict
-DOCUMENTS_MAX = 400  # more than fit into that much flash
+DOCUMENTS_MAX = 350  # more than fit into that much flash
 GATEWAY_QUOTA_BYTES = 64 << 20
 GATEWAY_DOCUMENTS_MAX = 100_000
 INFO_INTERVAL_S = 5
