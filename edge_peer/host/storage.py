@@ -1,16 +1,24 @@
 """
-The log of a Linux peer: SQLite in WAL mode, every commit on disk before it returns.
+The log of a host: what core/log.py is on flash, in one SQLite file.
 
     {"path": "store.db", "quota_bytes": 268435456, "documents_max": 1000000}
 
-The same contract as core/log.py (tests/log_contract.py). One process at a time: the
-file is locked while it is open, and the lock goes with the process.
+    doc     arrival INTEGER PRIMARY KEY | collection | id | body    the documents
+    entry   id | body                                               the store's own ("meta")
+    total   documents | bytes | arrival_max                         one row, about both
+
+Documents lie in the order of arrival: new ones go to the table's end, old ones leave
+at its beginning, and `since` reads straight on. One commit is one transaction,
+on disk before it returns (WAL, synchronous=FULL). One process at a time: the file is
+locked while it is open, and the lock goes with the process. PRAGMA user_version is
+the version of this layout.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,37 +29,58 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Put
     from edge_peer.core.store import BeforeErase, Evict
 
+APPLICATION_ID = 0x45504C31  # "EPL1"; https://www.sqlite.org/fileformat2.html#application_id
+VERSION = 1
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000
 DOCUMENT_BYTES_MAX = 262_144
-ROW_BYTES = 48  # what SQLite keeps of a document beside its id and body, about
-FORMAT_VERSION = 1
-APPLICATION_ID = 0x45505352  # "EPSR", see https://www.sqlite.org/fileformat2.html#application_id
-CACHE_KIB = 8_192
+OVERHEAD_BYTES = 64  # of a document's row and index entry beside its id and body, about
+SPARE = 1024  # eviction goes on until this part of the quota is free, so it is rare
+SCAN_COUNT = 64  # documents in memory at a time
 
-SCHEMA = """
-CREATE TABLE doc(collection TEXT, id TEXT, arrival INTEGER NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY(collection, id)) WITHOUT ROWID;
-CREATE UNIQUE INDEX doc_arrival ON doc(arrival);
-CREATE TABLE meta(id TEXT PRIMARY KEY, arrival INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+SCHEMA = f"""
+    BEGIN IMMEDIATE;
+    CREATE TABLE doc (
+        arrival INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (collection, id)
+    );
+    CREATE TABLE entry (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE total (documents INTEGER, bytes INTEGER, arrival_max INTEGER);
+    INSERT INTO total VALUES (0, 0, 0);
+    PRAGMA application_id = {APPLICATION_ID};
+    PRAGMA user_version = {VERSION};
+    COMMIT;
 """
+
+# What to tell the person who runs the program, by how SQLite's name for it begins.
+SENTENCES = {
+    "SQLITE_BUSY": "another process has it open",
+    "SQLITE_CANTOPEN": "it cannot be opened; does its folder exist?",
+    "SQLITE_CORRUPT": "the file is damaged",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_NOTADB": "the file holds something else",
+    "SQLITE_READONLY": "the file is read-only",
+}
 
 
 def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) -> SqliteLog:
-    """Raises ConfigError for settings that name no file, StorageError if it cannot be used."""
+    """Raises ConfigError for settings that are wrong, StorageError if the file cannot be used."""
     path = settings.get("path")
     if not isinstance(path, str):
         raise ConfigError("storage needs the path of a file")
     quota_bytes = settings.get("quota_bytes", QUOTA_BYTES)
     document_count_max = settings.get("documents_max", DOCUMENTS_MAX)
-    for value in (quota_bytes, document_count_max):
-        if not isinstance(value, int) or value <= 0:
+    for number in (quota_bytes, document_count_max):
+        if not isinstance(number, int) or number <= 0:
             raise ConfigError("quota_bytes and documents_max are whole numbers above 0")
     return SqliteLog(path, evict, before_erase, quota_bytes, document_count_max)
 
 
 class SqliteLog:
-    document_bytes_max = DOCUMENT_BYTES_MAX
+    """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
     def __init__(
         self,
@@ -61,26 +90,24 @@ class SqliteLog:
         quota_bytes: int = QUOTA_BYTES,
         document_count_max: int = DOCUMENTS_MAX,
     ) -> None:
-        """Open the file, or make it. Raises StorageError if it is locked, newer or damaged."""
+        """Open the file, or make it, and lock it. Raises StorageError with what is wrong."""
+        self.quota_bytes = quota_bytes
+        self.document_bytes_max = min(DOCUMENT_BYTES_MAX, quota_bytes // 8)
+        self.evicted_count = 0
         self._path = path
         self._evict = evict
         self._before_erase = before_erase
-        self._quota_bytes = quota_bytes
         self._document_count_max = document_count_max
-        self._looked_at = 0  # arrival number: nothing up to it may go
         self._document_count = 0
-        self._used_bytes = 0
-        self.evicted_count = 0
+        self._document_bytes = 0
         self.arrival_max = 0
-        try:
+        self._looked_at = 0  # arrival number: nothing up to it may go,
+        self._leaving: dict[int, int] = {}  # but these: arrival -> bytes
+        with self._naming_errors():
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
         try:
-            self._open()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._failure(error) from error
+            with self._naming_errors():
+                self._open()
         except StorageError:
             self._db.close()
             raise
@@ -92,10 +119,12 @@ class SqliteLog:
 
     def get(self, collection: str, id: str) -> bytes | None:
         if collection == META:
-            row = self._row("SELECT body FROM meta WHERE id = ?", id)
+            rows = self._rows("SELECT body FROM entry WHERE id = ?", id)
         else:
-            row = self._row("SELECT body FROM doc WHERE collection = ? AND id = ?", collection, id)
-        return None if row is None else row[0]
+            rows = self._rows(
+                "SELECT body FROM doc WHERE collection = ? AND id = ?", collection, id
+            )
+        return rows[0][0] if rows else None
 
     def since(self, arrival: int, limit: int) -> list[Put]:
         return self._rows(
@@ -106,22 +135,38 @@ class SqliteLog:
         )
 
     def scan(self, collection: str) -> Iterator[tuple[str, bytes]]:
-        try:
-            yield from self._db.execute(
-                "SELECT id, body FROM doc WHERE collection = ?", (collection,)
+        """In the order of ids; commits meanwhile do no harm."""
+        last = ""
+        while True:
+            rows = self._rows(
+                "SELECT id, body FROM doc WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
+                collection,
+                last,
+                SCAN_COUNT,
             )
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+            yield from rows
+            if len(rows) < SCAN_COUNT:
+                return
+            last = rows[-1][0]
 
     def collections(self) -> list[str]:
-        return [row[0] for row in self._rows("SELECT DISTINCT collection FROM doc")]
+        names: list[str] = []
+        while True:  # one look at the index each, not one per document
+            last = names[-1] if names else META
+            row = self._rows("SELECT min(collection) FROM doc WHERE collection > ?", last)[0]
+            if row[0] is None:
+                return names
+            names.append(row[0])
+
+    def document_count(self) -> int:
+        return self._document_count
 
     def status(self) -> dict[str, int]:
         return {
             "documents": self._document_count,
             "documents_max": self._document_count_max,
-            "used_bytes": self._used_bytes,
-            "quota_bytes": self._quota_bytes,
+            "used_bytes": self._document_bytes,
+            "quota_bytes": self.quota_bytes,
             "evicted": self.evicted_count,
             "damaged": 0,
         }
@@ -129,135 +174,144 @@ class SqliteLog:
     # Writing
 
     def commit(self, puts: list[Put]) -> None:
+        """Store all of these or none; on disk on return.
+
+        Raises StoreFull, with nothing changed, if they do not fit, and StorageError if the
+        disk fails or is full; then nothing is stored.
+        """
+        if not puts:
+            return
         for put in puts:
-            _check(put)
-        before = (self._document_count, self._used_bytes, self.evicted_count)
-        try:
+            self._check(put)
+        before = (self._document_count, self._document_bytes, self.arrival_max, self._leaving)
+        self._leaving = dict(self._leaving)
+        with self._naming_errors():
             self._db.execute("BEGIN IMMEDIATE")
-            for put in puts:
-                self._put(put)
-            self._keep_bounds(any(put[0] != META for put in puts))
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            self._document_count, self._used_bytes, self.evicted_count = before
-            if isinstance(error, sqlite3.Error):
-                raise self._failure(error) from error
-            raise
-        self.arrival_max = max([self.arrival_max] + [put[2] for put in puts])
+            try:
+                self._write(puts)
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                with suppress(sqlite3.Error):  # some errors have rolled back already
+                    self._db.execute("ROLLBACK")
+                self._document_count, self._document_bytes, self.arrival_max, leaving = before
+                self._leaving.update(leaving)
+                if not isinstance(error, StoreFull):
+                    self.evict_again()
+                raise
 
     def evict_again(self) -> None:
         self._looked_at = 0
+        self._leaving = {}
+
+    def _check(self, put: Put) -> None:
+        """Raise for what can never be stored."""
+        collection, id, _, body = put
+        if len(collection.encode()) > COLLECTION_BYTES_MAX or len(id.encode()) > ID_BYTES_MAX:
+            raise StorageError(
+                f"a collection's name has at most {COLLECTION_BYTES_MAX} bytes,"
+                f" an id {ID_BYTES_MAX}"
+            )
+        if collection != META and len(body) > self.document_bytes_max:
+            raise StoreFull(f"a document of {len(body)} bytes, at most {self.document_bytes_max}")
+
+    def _write(self, puts: list[Put]) -> None:
+        newest = self.arrival_max
+        for put in puts:
+            self._put(put)
+        if any(put[0] != META for put in puts):
+            self._keep_bounds(newest)
+        self._db.execute(
+            "UPDATE total SET documents = ?, bytes = ?, arrival_max = ?",
+            (self._document_count, self._document_bytes, self.arrival_max),
+        )
 
     def _put(self, put: Put) -> None:
         collection, id, arrival, body = put
+        self.arrival_max = max(self.arrival_max, arrival)
         if collection == META:
-            self._db.execute("REPLACE INTO meta VALUES (?, ?, ?)", (id, arrival, body))
+            self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
             return
-        old = self._row(
-            "SELECT length(body) FROM doc WHERE collection = ? AND id = ?", collection, id
-        )
-        if old is None:
-            self._document_count += 1
-            self._used_bytes += _size(collection, id, len(body))
-        else:
-            self._used_bytes += len(body) - old[0]
-        self._db.execute("REPLACE INTO doc VALUES (?, ?, ?, ?)", put)
+        old = self._db.execute(
+            "SELECT arrival, length(body) FROM doc WHERE collection = ? AND id = ?",
+            (collection, id),
+        ).fetchone()
+        if old is not None:
+            self._remove({old[0]: _size(id, old[1])})
+        self._db.execute("INSERT INTO doc VALUES (?, ?, ?, ?)", (arrival, collection, id, body))
+        self._document_count += 1
+        self._document_bytes += _size(id, len(body))
 
-    def _keep_bounds(self, adds_documents: bool) -> None:
-        """Evict the oldest documents that may go until the quota holds, or raise StoreFull."""
-        if not adds_documents or not self._is_above_quota():
+    def _remove(self, sizes: dict[int, int]) -> None:
+        """Take out these documents: {arrival: bytes}."""
+        self._db.executemany("DELETE FROM doc WHERE arrival = ?", [(one,) for one in sizes])
+        self._document_count -= len(sizes)
+        self._document_bytes -= sum(sizes.values())
+        self._leaving = {one: self._leaving[one] for one in self._leaving if one not in sizes}
+
+    def _keep_bounds(self, newest: int) -> None:
+        """Evict the oldest that may go, none above `newest`, or raise StoreFull."""
+        needed_bytes = self._document_bytes - self.quota_bytes
+        needed_count = self._document_count - self._document_count_max
+        if needed_bytes <= 0 and needed_count <= 0:
             return
-        looked_at = self._looked_at
-        leaving_count = 0
-        while self._is_above_quota():
-            puts = self.since(looked_at, 1)
-            if not puts:
-                raise StoreFull("every document is still waiting for the Big Peer")
-            collection, id, looked_at, body = puts[0]
+        spare_bytes, spare_count = self.quota_bytes // SPARE, self._document_count_max // SPARE
+        leaving = self._leaving  # what an earlier call found is in it, if that was not enough
+        size = sum(leaving.values())
+        for arrival, id, body in self._db.execute(
+            "SELECT arrival, id, body FROM doc WHERE arrival > ? AND arrival <= ? ORDER BY arrival",
+            (self._looked_at, newest),
+        ):
+            self._looked_at = arrival
             if self._evict(body):
-                leaving_count += 1
-                self._db.execute(
-                    "DELETE FROM doc WHERE collection = ? AND id = ?", (collection, id)
-                )
-                self._document_count -= 1
-                self._used_bytes -= _size(collection, id, len(body))
-            elif not leaving_count:
-                self._looked_at = looked_at  # stays true if this commit is refused
+                leaving[arrival] = _size(id, len(body))
+                size += leaving[arrival]
+            if size >= needed_bytes + spare_bytes and len(leaving) >= needed_count + spare_count:
+                break
+        if size < needed_bytes or len(leaving) < needed_count:
+            raise StoreFull("every document is still waiting for the Big Peer")
+        self.evicted_count += len(leaving)
+        self._remove(leaving)
         for put in self._before_erase():
             self._put(put)
-        self._looked_at = looked_at
-        self.evicted_count += leaving_count
-
-    def _is_above_quota(self) -> bool:
-        return (
-            self._used_bytes > self._quota_bytes or self._document_count > self._document_count_max
-        )
 
     # SQLite
 
     def _open(self) -> None:
-        # The first statement takes the lock, and keeps it: no other process gets in.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
+        application = self._pragma("application_id")
+        version = self._pragma("user_version")
+        is_new = application == 0 and not self._rows("SELECT 1 FROM sqlite_master")
+        if not is_new and application != APPLICATION_ID:
+            raise StorageError(f"{self._path}: {SENTENCES['SQLITE_NOTADB']}")
+        if version > VERSION:
+            raise StorageError(f"{self._path}: it was written by a newer version")
+        if self._pragma("journal_mode = WAL") != "wal":
+            raise StorageError(f"{self._path}: this file system cannot hold it")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("BEGIN IMMEDIATE")
-        version, application = self._pragma("user_version"), self._pragma("application_id")
-        if version > FORMAT_VERSION:
-            raise StorageError(f"{self._path} was written by a newer version")
-        if version == 0:
-            if self._row("SELECT 1 FROM sqlite_master") is not None:
-                raise StorageError(f"{self._path} is a database of something else")
-            for statement in SCHEMA.strip().split(";")[:-1]:
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-        elif application != APPLICATION_ID:
-            raise StorageError(f"{self._path} is a database of something else")
+        if is_new:
+            self._db.executescript(SCHEMA)
+        self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays
         self._db.execute("COMMIT")
-        count, size, arrival = self._rows(
-            "SELECT count(*), total(length(CAST(collection AS BLOB)) + length(CAST(id AS BLOB))"
-            " + length(body)), max(arrival) FROM doc"
-        )[0]
-        self._document_count = count
-        self._used_bytes = int(size) + count * ROW_BYTES
-        newest = self._rows("SELECT max(arrival) FROM meta")[0][0]
-        self.arrival_max = max(arrival or 0, newest or 0)
+        total = self._rows("SELECT documents, bytes, arrival_max FROM total")[0]
+        self._document_count, self._document_bytes, self.arrival_max = total
 
-    def _pragma(self, name: str) -> int:
-        row = self._row(f"PRAGMA {name}")
-        return int(row[0]) if row else 0
-
-    def _row(self, statement: str, *arguments: object) -> Any:
-        try:
-            return self._db.execute(statement, arguments).fetchone()
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+    def _pragma(self, text: str) -> Any:
+        return self._db.execute("PRAGMA " + text).fetchone()[0]
 
     def _rows(self, statement: str, *arguments: object) -> list[Any]:
-        try:
+        with self._naming_errors():
             return self._db.execute(statement, arguments).fetchall()
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: sqlite3.Error) -> StorageError:
-        text = str(error)
-        if "locked" in text:
-            text = "another process has it open"
-        return StorageError(f"{self._path}: {text}")
+            name = getattr(error, "sqlite_errorname", "")
+            sentences = [SENTENCES[start] for start in SENTENCES if name.startswith(start)]
+            text = sentences[0] if sentences else str(error)
+            raise StorageError(f"{self._path}: {text}") from error
 
 
-def _check(put: Put) -> None:
-    collection, id, _, body = put
-    if len(collection.encode()) > COLLECTION_BYTES_MAX or len(id.encode()) > ID_BYTES_MAX:
-        raise StorageError(
-            f"a collection's name has at most {COLLECTION_BYTES_MAX} bytes, an id {ID_BYTES_MAX}"
-        )
-    if collection != META and len(body) > DOCUMENT_BYTES_MAX:
-        raise StoreFull(f"a document of {len(body)} bytes, at most {DOCUMENT_BYTES_MAX}")
-
-
-def _size(collection: str, id: str, body_size: int) -> int:
-    return len(collection.encode()) + len(id.encode()) + body_size + ROW_BYTES
+def _size(id: str, body_size: int) -> int:
+    return len(id) + body_size + OVERHEAD_BYTES
