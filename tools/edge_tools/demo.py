@@ -87,7 +87,8 @@ async def _run(rig: Rig, once: bool, console: Console) -> None:
 async def _live(rig: Rig, console: Console) -> None:
     console.print("Starting a broker, a Big Peer, a gateway and the boards …")
     await rig.start()
-    console.print(f"The Big Peer's page: [b]{rig.page()}[/b]\nCtrl-C stops everything.")
+    console.print(f"The Big Peer's page: [b]{rig.page()}[/b]", soft_wrap=True)
+    console.print("Ctrl-C stops everything.")
     with demo_view.LiveTable(console) as table:
         while True:
             rig.check()

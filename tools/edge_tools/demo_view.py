@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich import progress as bars
+from rich.box import HORIZONTALS
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from edge_tools.demo import Outcome
 
 PLAIN_INTERVAL_S = 5.0  # between two lines about the same thing, without a terminal
-QUOTA_WIDTH = 12
+QUOTA_WIDTH = 8  # the table fits into 80 columns
 MEDIUM_NAMES = {"lan": "TCP", "mqtt": "MQTT"}
 
 
@@ -91,7 +92,8 @@ class LiveTable:
         elif time.monotonic() - self._shown_s > PLAIN_INTERVAL_S:
             self._shown_s = time.monotonic()
             counts = (f"{name} {count}" for name, count in snapshot.arrived.items())
-            self._console.print(f"arrived: {', '.join(counts)}; {_uplinks(rig, snapshot)}")
+            line = f"arrived: {', '.join(counts)}. {_uplinks(rig, snapshot)}"
+            self._console.print(line, soft_wrap=True)
 
 
 def summary(rig: Rig, snapshot: Snapshot, outcome: "Outcome") -> Table:
@@ -117,9 +119,9 @@ def summary(rig: Rig, snapshot: Snapshot, outcome: "Outcome") -> Table:
 
 
 def _table(rig: Rig, snapshot: Snapshot) -> Table:
-    table = Table("board", "serial", "flash in use")
-    for column in ("written", "at the Big Peer", "unsynced", "evicted", "B/reading", "heap"):
-        table.add_column(column, justify="right")
+    table = Table("board", "serial", "flash quota", box=HORIZONTALS, padding=0)
+    for column in ("written", "arrived", "unsynced", "evicted", "B each", "heap"):
+        table.add_column(column, justify="right", no_wrap=True)
     serial_bytes = rig.serial_bytes()
     for number, (name, report) in enumerate(snapshot.boards.items()):
         arrived = snapshot.arrived.get(name, 0)
@@ -130,7 +132,7 @@ def _table(rig: Rig, snapshot: Snapshot) -> Table:
             name,
             _state(bool(report["links"])),
             _bar(report["used_bytes"] / report["quota_bytes"]),
-            f"{report['rows']}/{rig.plan.row_count}",
+            f"{report['rows']}",
             f"{arrived}",
             f"{report['unsynced']}",
             f"{report['evicted']}",
@@ -148,7 +150,7 @@ def _uplinks(rig: Rig, snapshot: Snapshot) -> str:
 
 def _bar(share: float) -> str:
     filled = round(min(share, 1) * QUOTA_WIDTH)
-    return f"{'█' * filled}{'░' * (QUOTA_WIDTH - filled)} {share:4.0%}"
+    return f"{'█' * filled}{'░' * (QUOTA_WIDTH - filled)}{share:5.0%}"
 
 
 def _state(is_open: bool) -> str:
