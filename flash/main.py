@@ -9,7 +9,7 @@ import asyncio
 import gc
 
 # Collect early and often: a small heap stays in one piece, and no pause is long.
-gc.threshold(4096)
+gc.threshold(3072)
 
 from edge_peer import SmallPeer  # noqa: E402
 
