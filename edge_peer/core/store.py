@@ -14,9 +14,10 @@ SQLite. Both offer get, since, scan, commit, collections, evict_again and status
 with the same meaning (tests/log_contract.py holds both to it). One commit is
 one transaction, durable on return.
 
-The vectors are themselves an entry of the log. It is written with a commit once
+The vectors are themselves an entry of the log. It is written after a commit once
 it is CHECKPOINT_ARRIVALS old; what came after it is read again at open. Older
 vectors are safe: they only make a neighbour send again what merges to nothing.
+Only E must be there before the documents are gone, and is written with that.
 """
 
 from edge_peer.core import document as documents
@@ -86,7 +87,7 @@ class Store:
         self.future_count = 0  # writes whose clock was more than a day ahead of ours
         self._clock = HybridClock(wall_ms)
         self._listeners: list[Callable[[list[Put]], None]] = []
-        self._evicted_saved = True
+        self._leaving: Vector = {}  # E of the documents that may go and have not yet
         self._saved_arrival = 0
         self._incarnation = b""
         self.arrival = 0
@@ -140,15 +141,20 @@ class Store:
         return ids
 
     def merge(self, records: "list[tuple[str, str, Document]]") -> int:
-        """Take a neighbour's documents, all or none, durable on return; return how many were new.
+        """Take a neighbour's documents, durable on return; return how many were new.
 
-        Raises StoreFull with nothing changed.
+        In one commit, or in several where the log does not take as much at once. Raises
+        StoreFull at a document that finds no room; those before it may have been stored.
         """
+        for _, _, new in records:
+            for cell in new.values():
+                self.future_count += not self._clock.observe(cell.stamp)
+        return self._merge(records)
+
+    def _merge(self, records: "list[tuple[str, str, Document]]") -> int:
         arrival = self.arrival
         puts: Puts = {}
         for collection, id, new in records:
-            for cell in new.values():
-                self.future_count += not self._clock.observe(cell.stamp)
             old = self._current(puts, collection, id)
             if old is None:
                 old = new
@@ -161,7 +167,10 @@ class Store:
                 self._commit(puts)
             except StoreFull:
                 self.arrival = arrival
-                raise
+                half = len(records) // 2
+                if not half:
+                    raise
+                return self._merge(records[:half]) + self._merge(records[half:])
         return len(puts)
 
     def is_durable(self, document: "Document") -> bool:
@@ -185,6 +194,7 @@ class Store:
         """Take what a neighbour says of D; return whether something was new."""
         if self.keeps_all or not _raise(self.durable, vector):
             return False
+        self._leaving = {}
         self.log.evict_again()
         return True
 
@@ -212,7 +222,8 @@ class Store:
         self.save()
 
     def save(self) -> None:
-        self._log_commit([])
+        self.log.commit([self._state_put()])
+        self._saved_arrival = self.arrival
 
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())
@@ -233,32 +244,26 @@ class Store:
             for key, (arrival, document) in puts.items()
         ]
         items.sort(key=lambda put: put[2])
+        self.log.commit(items)
         if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
-            self._log_commit(items)
-        else:
-            self.log.commit(items)
+            try:
+                self.save()
+            except StorageError:
+                pass  # the documents are durable; the next commit tries again
         for listener in self._listeners:
             listener(items)
-
-    def _log_commit(self, items: "list[Put]") -> None:
-        """Commit with a checkpoint."""
-        self.log.commit(items + [self._state_put()])
-        self._saved_arrival = self.arrival
-        self._evicted_saved = True
 
     def _may_evict(self, body: bytes) -> bool:
         document = documents.decode(body)
         if self.keeps_all or not self.is_durable(document):
             return False
         for cell in document.values():
-            self.evicted[cell.author] = max(self.evicted.get(cell.author, 0), cell.seq)
-        self._evicted_saved = False
+            self._leaving[cell.author] = max(self._leaving.get(cell.author, 0), cell.seq)
         return True
 
     def _puts_before_erase(self) -> "list[Put]":
-        if self._evicted_saved:
-            return []
-        self._evicted_saved = True
+        _raise(self.evicted, self._leaving)
+        self._leaving = {}
         return [self._state_put()]
 
     def _state_put(self) -> "Put":
