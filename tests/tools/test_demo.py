@@ -6,11 +6,14 @@ import sys
 
 import pytest
 
+from edge_tools.demo import check_equal
+from edge_tools.errors import DemoFailed
+from edge_tools.readings import readings_of
+
 LIMIT_S = 120
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_once_compares_every_value_and_sums_up(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "edge_tools", "demo", "--once", "--boards=2", "--rows=40"]
@@ -28,10 +31,6 @@ def test_once_compares_every_value_and_sums_up(tmp_path):
 
 
 def test_a_value_that_changed_on_its_way_fails_the_demo():
-    from edge_tools.demo import check_equal
-    from edge_tools.errors import DemoFailed
-    from edge_tools.readings import readings_of
-
     expected = readings_of(0, 3)
     items = [one._asdict() for one in expected]
     check_equal(expected, items)

@@ -5,12 +5,14 @@ once and unchanged.
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from edge_tools import readings
 from edge_tools.rig import Plan, Rig
 
+RESUMING = Path(__file__).parents[1] / "data/resuming_app.py"
 LIMIT_S = 60  # for any single thing that is waited for
 
 pytestmark = pytest.mark.slow
@@ -108,5 +110,19 @@ def test_readings_arrive_although_the_gateway_loses_power(tmp_path):
         rig.kill_gateway()
         await until_written(rig, 100)
         rig.start_gateway()
+
+    play(tmp_path, plan, story)
+
+
+def test_readings_arrive_although_boards_lose_power_again_and_again(tmp_path):
+    plan = Plan(2, 60, 25, uplinks=("lan",), application=RESUMING)
+
+    async def story(rig):
+        await rig.start()
+        for count in (20, 50, 80):
+            await until_arrived(rig, count)
+            for board in rig.boards:
+                board.process.kill()
+                board.start()
 
     play(tmp_path, plan, story)

@@ -53,6 +53,7 @@ class Plan:
     uplinks: Sequence[str] = ("lan", "mqtt")
     seed: int | None = None  # of the noise on the serial lines; None: clean lines
     noise_interval_bytes: int = 1_500
+    application: Path = APPLICATION
 
 
 @dataclass
@@ -305,7 +306,9 @@ class Rig:
             "app.json": json.dumps({"sensor": name, "rows_per_s": self.plan.rows_per_s}),
             "readings.csv": "".join(f"{row.ts},{row.temp}\n" for row in rows),
         }
-        return virtual_board.make(self.folder / "boards" / name, config, APPLICATION, files)
+        return virtual_board.make(
+            self.folder / "boards" / name, config, self.plan.application, files
+        )
 
 
 def free_port() -> int:
