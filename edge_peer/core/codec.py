@@ -10,16 +10,16 @@ runtime has: 64 bits, or 32 where a board computes with 32. Bytes that were
 written once are never decoded and encoded again on their way (SPEC.md,
 "Values"). Extension types are refused.
 
-Hosts use edge_peer/host/codec.py, the msgpack package behind the same two
-functions; tests/vectors/codec.json holds both to the same bytes.
+Writing is here; reading is in core/unpack.py, which a board that only sends never
+loads. Hosts use edge_peer/host/codec.py, the msgpack package behind the same
+two functions; tests/vectors/codec.json holds both to the same bytes.
 
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
 import struct
 
-from edge_peer.core.errors import FormatError
-from edge_peer.core.packing import from_utf8, to_utf8
+from edge_peer.core.packing import to_utf8
 
 DEPTH_MAX = 32  # of arrays and maps inside each other: bounds the recursion on a board's stack
 
@@ -27,31 +27,17 @@ DEPTH_MAX = 32  # of arrays and maps inside each other: bounds the recursion on 
 _FLOAT = ">f" if float("1.000000001") == 1.0 else ">d"
 _FLOAT_HEAD = 0xCA if _FLOAT == ">f" else 0xCB
 
-# What a first byte above 0xBF announces: type, struct format of the number that follows.
-_NIL, _BOOL, _NUMBER, _STR, _BIN, _ARRAY, _MAP = range(7)
-_HEADS = {
-    0xC4: (_BIN, ">B"),
-    0xC5: (_BIN, ">H"),
-    0xC6: (_BIN, ">I"),
-    0xCA: (_NUMBER, ">f"),
-    0xCB: (_NUMBER, ">d"),
-    0xCC: (_NUMBER, ">B"),
-    0xCD: (_NUMBER, ">H"),
-    0xCE: (_NUMBER, ">I"),
-    0xCF: (_NUMBER, ">Q"),
-    0xD0: (_NUMBER, ">b"),
-    0xD1: (_NUMBER, ">h"),
-    0xD2: (_NUMBER, ">i"),
-    0xD3: (_NUMBER, ">q"),
-    0xD9: (_STR, ">B"),
-    0xDA: (_STR, ">H"),
-    0xDB: (_STR, ">I"),
-    0xDC: (_ARRAY, ">H"),
-    0xDD: (_ARRAY, ">I"),
-    0xDE: (_MAP, ">H"),
-    0xDF: (_MAP, ">I"),
+# First byte of an integer that does not fit into one -> the rest of it.
+_FORMS = {
+    0xCC: ">B",
+    0xCD: ">H",
+    0xCE: ">I",
+    0xCF: ">Q",
+    0xD0: ">b",
+    0xD1: ">h",
+    0xD2: ">i",
+    0xD3: ">q",
 }
-_SIZE = {">B": 1, ">b": 1, ">H": 2, ">h": 2, ">I": 4, ">i": 4, ">f": 4, ">Q": 8, ">q": 8, ">d": 8}
 
 
 def pack(value: object) -> bytes:
@@ -63,40 +49,9 @@ def pack(value: object) -> bytes:
 
 def unpack(data: bytes) -> object:
     """Decode exactly one value; raise FormatError if `data` is anything else."""
-    value, end = _unpack(data, 0, 0)
-    if end != len(data):
-        raise FormatError("bytes behind the value")
-    return value
+    from edge_peer.core import unpack as reading
 
-
-def value_end(data: bytes, position: int, depth: int = 0) -> int:
-    """Return where the value that starts at `position` ends, without building it.
-
-    Raises FormatError for what unpack would refuse, and for numbers that no document
-    may hold: who keeps a value unread must not keep one that nobody can use. `depth`:
-    of the arrays and maps around it.
-    """
-    if depth > DEPTH_MAX:
-        raise FormatError("value nested deeper than %d" % DEPTH_MAX)
-    kind, argument, position = _head(data, position)
-    if kind == _STR or kind == _BIN:
-        raw, position = _take(data, position, argument)
-        if kind == _STR:
-            from_utf8(raw)
-    elif kind == _NUMBER:
-        is_finite = argument - argument == 0  # of NaN and infinity it is NaN
-        if not is_finite or (isinstance(argument, int) and argument >= 1 << 63):
-            raise FormatError("a number that no document holds")
-    elif kind == _ARRAY:
-        for _ in range(argument):
-            position = value_end(data, position, depth + 1)
-    elif kind == _MAP:
-        for _ in range(argument):
-            if _head(data, position)[0] != _STR:
-                raise FormatError("a map key must be text")
-            position = value_end(data, position, depth + 1)
-            position = value_end(data, position, depth + 1)
-    return position
+    return reading.unpack(data)
 
 
 def _pack(out: bytearray, value: object, depth: int) -> None:
@@ -153,7 +108,7 @@ def _pack_int(out: bytearray, value: int) -> None:
         if bits > 64:
             raise TypeError("an integer of more than 64 bits")
     out.append(first)
-    out += struct.pack(_HEADS[first][1], value)
+    out += struct.pack(_FORMS[first], value)
 
 
 def _pack_length(out: bytearray, size: int, heads: "tuple[int, int, int, int, int]") -> None:
@@ -170,65 +125,3 @@ def _pack_length(out: bytearray, size: int, heads: "tuple[int, int, int, int, in
     else:
         out.append(head32)
         out += struct.pack(">I", size)
-
-
-def _head(data: bytes, position: int):  # type: ignore[no-untyped-def]
-    """Return (type, number or length, position behind it)."""
-    if position >= len(data):
-        raise FormatError("value cut short")
-    first = data[position]
-    position += 1
-    if first < 0x80:
-        return _NUMBER, first, position
-    if first < 0x90:
-        return _MAP, first & 15, position
-    if first < 0xA0:
-        return _ARRAY, first & 15, position
-    if first < 0xC0:
-        return _STR, first & 31, position
-    if first >= 0xE0:
-        return _NUMBER, first - 256, position
-    if first == 0xC0:
-        return _NIL, None, position
-    if first == 0xC2 or first == 0xC3:
-        return _BOOL, first == 0xC3, position
-    if first not in _HEADS:
-        raise FormatError("MessagePack type 0x%02x is not used here" % first)
-    kind, form = _HEADS[first]
-    raw, position = _take(data, position, _SIZE[form])
-    return kind, struct.unpack(form, raw)[0], position
-
-
-def _take(data: bytes, position: int, size: int) -> "tuple[bytes, int]":
-    end = position + size
-    if end > len(data):
-        raise FormatError("value cut short")
-    return bytes(data[position:end]), end
-
-
-def _unpack(data: bytes, position: int, depth: int):  # type: ignore[no-untyped-def]
-    if depth > DEPTH_MAX:
-        raise FormatError("value nested deeper than %d" % DEPTH_MAX)
-    kind, argument, position = _head(data, position)
-    if kind == _STR or kind == _BIN:
-        raw, position = _take(data, position, argument)
-        return (from_utf8(raw) if kind == _STR else raw), position
-    if kind == _ARRAY:
-        items = []
-        for _ in range(argument):
-            item, position = _unpack(data, position, depth + 1)
-            items.append(item)
-        return items, position
-    if kind == _MAP:
-        return _unpack_map(data, position, argument, depth)
-    return argument, position
-
-
-def _unpack_map(data: bytes, position: int, size: int, depth: int):  # type: ignore[no-untyped-def]
-    fields = {}
-    for _ in range(size):
-        key, position = _unpack(data, position, depth + 1)
-        if not isinstance(key, str):
-            raise FormatError("a map key must be text")
-        fields[key], position = _unpack(data, position, depth + 1)
-    return fields, position

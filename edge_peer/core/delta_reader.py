@@ -5,7 +5,6 @@ Loaded with the first of them: a sensor that asks for no documents never is sent
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.codec import value_end
 from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
@@ -22,6 +21,7 @@ from edge_peer.core.messages import (
     Done,
     take_reference,
 )
+from edge_peer.core.unpack import value_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

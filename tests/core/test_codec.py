@@ -6,8 +6,9 @@ from hashlib import sha256
 from helpers import Random, raises
 from vectors.cases import load, same, value
 
-from edge_peer.core.codec import DEPTH_MAX, pack, unpack, value_end
+from edge_peer.core.codec import DEPTH_MAX, pack, unpack
 from edge_peer.core.errors import FormatError
+from edge_peer.core.unpack import value_end
 
 
 def is_storable(item):

@@ -33,6 +33,7 @@ from edge_peer.core.messages import (
 )
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
 from edge_peer.core.query import Insert, parse
+from edge_peer.core.unpack import value_end
 from edge_peer.host import codec as host
 
 A, B = b"author-a", b"author-b"
@@ -186,7 +187,7 @@ def test_both_codecs_write_any_value_alike(value):
 def test_a_value_ends_exactly_where_it_can_be_read(data, position):
     """value_end finds an end if and only if both codecs read what stands before it, and
     no number in it is one that a document refuses."""
-    found = refused(lambda data: portable.value_end(data, position), data)
+    found = refused(lambda data: value_end(data, position), data)
     if found is not None:
         assert position < found[0] <= len(data)
         for each in CODECS:
