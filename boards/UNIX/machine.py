@@ -1,21 +1,38 @@
 """
 What MicroPython's `machine` offers on a board, on the unix port: a tty is a UART.
 
-Only what edge_peer/board/ uses. `id` is a path, as of one end of a pty.
+Only what edge_peer/board/ uses, and as a board has it: a UART has no close().
 """
 
+import io
 import termios
 
 _VTIME = 5
 _VMIN = 6
+_GET_FILENO = 10  # the ioctl by which select.poll asks for what to wait on
+_EINVAL = 22
 
 
-def UART(id, baudrate=115200, rxbuf=0, **pins):
-    """Open a tty in raw mode; reading returns what is there, as a UART's does."""
-    file = open(id, "r+b", buffering=0)
-    termios.setraw(file.fileno())
-    attributes = termios.tcgetattr(file.fileno())
-    attributes[6][_VMIN] = 0
-    attributes[6][_VTIME] = 0
-    termios.tcsetattr(file.fileno(), termios.TCSANOW, attributes)
-    return file
+class UART(io.IOBase):
+    """`id` is the path of a tty, as of one end of a pty; it is set to raw mode."""
+
+    def __init__(self, id, baudrate=115200, rxbuf=0, **pins):
+        self._file = open(id, "r+b", buffering=0)
+        termios.setraw(self._file.fileno())
+        attributes = termios.tcgetattr(self._file.fileno())
+        # Reading returns what is there, as a UART's does.
+        attributes[6][_VMIN] = 0
+        attributes[6][_VTIME] = 0
+        termios.tcsetattr(self._file.fileno(), termios.TCSANOW, attributes)
+
+    def read(self, size):
+        return self._file.read(size)
+
+    def write(self, data):
+        return self._file.write(data)
+
+    def ioctl(self, request, argument):
+        return self._file.fileno() if request == _GET_FILENO else -_EINVAL
+
+    def deinit(self):
+        self._file.close()

@@ -31,5 +31,14 @@ async def connect(settings: "dict[str, Any]", local: "Local") -> "tuple[Medium, 
     uart = UART(
         settings.get("uart", 0), settings.get("baud", BAUD), rxbuf=RECEIVE_BUFFER_BYTES, **pins
     )
-    stream = asyncio.StreamReader(uart)
-    return MEDIUM, StreamChannel(stream, stream, MEDIUM.frame_size_max)
+    return MEDIUM, SerialChannel(uart)
+
+
+class SerialChannel(StreamChannel):
+    def __init__(self, uart: "UART") -> None:
+        stream = asyncio.StreamReader(uart)
+        super().__init__(stream, stream, MEDIUM.frame_size_max)
+        self._uart = uart
+
+    async def close(self) -> None:
+        self._uart.deinit()  # it has no close(), which the stream would call

@@ -49,12 +49,18 @@ class Executor:
         Raises QueryError for a wrong statement, argument or document, and
         StoreFull with nothing changed when there is no room.
         """
+        try:
+            return self._execute(text, arguments or {})
+        except RuntimeError:  # what MicroPython raises when the stack is used up
+            raise QueryError("statement or document nested too deep for this machine")
+
+    def _execute(self, text: str, arguments: "dict[str, Any]") -> Result:
         statement = self._parse(text)
         if isinstance(statement, Insert):
-            return self._insert(statement, arguments or {})
+            return self._insert(statement, arguments)
         from edge_peer.core.select import select
 
-        return Result("select", select(statement, arguments or {}, self._store, self._codec), [])
+        return Result("select", select(statement, arguments, self._store, self._codec), [])
 
     def matcher(self, subscriptions: "Iterable[Subscription]") -> "Matcher":
         """Return matches(collection, id, document) for [(SELECT text, packed arguments)]."""

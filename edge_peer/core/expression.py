@@ -46,6 +46,17 @@ for _sign in ("=", "!=", "<", "<=", ">", ">="):
     _COMPARISONS[_sign] = _sign
 
 
+_NEGATION, _COMPARISON, _SUM, _PRODUCT = 3, 4, 5, 6
+_BINDING = {"OR": 1, "AND": 2}
+for _binding, _words in (
+    (_COMPARISON, "= == != <> < <= > >= IS NOT IN LIKE BETWEEN"),
+    (_SUM, "+ - ||"),
+    (_PRODUCT, "* / %"),
+):
+    for _word in _words.split():
+        _BINDING[_word] = _binding
+
+
 def parse_select(tokens: "list[tuple[int, str, int]]") -> Select:
     parser = Expression(tokens, 1)
     select = parser.select()
@@ -100,76 +111,57 @@ class Expression(Parser):
             fields.append((node, name))
         return "list", fields
 
-    # Expressions, one method a level of binding
+    # Expressions: two calls for each level of brackets, as a board's stack holds about 30
 
-    def expression(self) -> "Node":
-        self._nesting += 1
-        if self._nesting > NESTING_MAX:
-            self.fail("nested deeper than %d" % NESTING_MAX)
-        node = self._conjunction()
-        while self.takes("OR"):
-            node = ("OR", node, self._conjunction())
-        self._nesting -= 1
-        return node
-
-    def _conjunction(self) -> "Node":
-        node = self._negation()
-        while self.takes("AND"):
-            node = ("AND", node, self._negation())
-        return node
-
-    def _negation(self) -> "Node":
+    def expression(self, above: int = 0) -> "Node":
+        """Take operators that bind tighter than `above` (precedence climbing)."""
         count = 0
-        while self.takes("NOT"):
+        while above < _COMPARISON and self.takes("NOT"):
             count += 1
-        node = self._comparison()
-        if not count:
-            return node
-        node = ("NOT", node)
-        return node if count % 2 else ("NOT", node)
-
-    def _comparison(self) -> "Node":
-        node = self._sum()
-        sign = self.tokens[self.at][1]
-        if self.tokens[self.at][0] == SIGN and sign in _COMPARISONS:
+        if count:
+            node: Node = ("NOT", self.expression(_NEGATION))
+            if count % 2 == 0:
+                node = ("NOT", node)
+        elif self.takes("-"):
+            node = ("-", ("value", 0), self._primary())
+        else:
+            node = self._primary()
+        limit = _PRODUCT + 1
+        while True:
+            kind, text, _ = self.tokens[self.at]
+            word = text.upper()
+            binding = _BINDING.get(word, 0) if kind == SIGN or kind == NAME else 0
+            if not above < binding < limit:
+                return node
             self.at += 1
-            return (_COMPARISONS[sign], node, self._sum())
-        if self.takes("IS"):
+            if binding != _COMPARISON:
+                node = (word, node, self.expression(binding))
+            else:
+                limit = _COMPARISON  # one comparison does not compare with another
+                node = self._compared(node, word)
+
+    def _compared(self, node: "Node", word: str) -> "Node":
+        if word in _COMPARISONS:
+            return (_COMPARISONS[word], node, self.expression(_COMPARISON))
+        if word == "IS":
             negated = self.takes("NOT")
             what = "MISSING" if self.takes("MISSING") else "NULL"
             if what == "NULL":
                 self.need("NULL")
             node = ("IS " + what, node)
             return ("NOT", node) if negated else node
-        negated = self.sees("NOT") and self.takes("NOT")
-        if self.takes("IN"):
-            node = ("IN", node, self._sum())
-        elif self.takes("LIKE"):
-            node = ("LIKE", node, self._sum())
-        elif self.takes("BETWEEN"):
-            low = self._sum()
+        negated = word == "NOT"
+        if negated:
+            word = self.tokens[self.at][1].upper()
+            if word not in ("IN", "LIKE", "BETWEEN"):
+                self.fail("expected IN, LIKE or BETWEEN")
+            self.at += 1
+        right = self.expression(_COMPARISON)
+        if word == "BETWEEN":
             self.need("AND")
-            node = ("BETWEEN", node, ("array", low, self._sum()))
-        elif negated:
-            self.fail("expected IN, LIKE or BETWEEN")
+            right = ("array", right, self.expression(_COMPARISON))
+        node = (word, node, right)
         return ("NOT", node) if negated else node
-
-    def _sum(self) -> "Node":
-        node = self._product()
-        while self.sees_sign("+", "-", "||"):
-            node = (self.next(), node, self._product())
-        return node
-
-    def _product(self) -> "Node":
-        node = self._signed()
-        while self.sees_sign("*", "/", "%"):
-            node = (self.next(), node, self._signed())
-        return node
-
-    def _signed(self) -> "Node":
-        if self.takes("-"):
-            return ("-", ("value", 0), self._primary())
-        return self._primary()
 
     def _primary(self) -> "Node":
         kind, text, _ = self.tokens[self.at]
@@ -189,15 +181,21 @@ class Expression(Parser):
             while self.takes("."):
                 path.append(self.name("a field"))
             return tuple(["field"] + path)
-        if self.takes("("):
+        if text not in ("(", "[", "{") or kind != SIGN:
+            self.fail("expected a value, not " + text)
+        self.at += 1
+        self._nesting += 1
+        if self._nesting > NESTING_MAX:
+            self.fail("nested deeper than %d" % NESTING_MAX)
+        if text == "(":
             node = self.expression()
             self.need(")")
-            return node
-        if self.takes("["):
-            return tuple(["array"] + self._items("]", self.expression))
-        if self.takes("{"):
-            return tuple(["map"] + self._items("}", self._pair))
-        self.fail("expected a value, not " + text)
+        elif text == "[":
+            node = tuple(["array"] + self._items("]", self.expression))
+        else:
+            node = tuple(["map"] + self._items("}", self._pair))
+        self._nesting -= 1
+        return node
 
     def _items(self, closing: str, item):  # type: ignore[no-untyped-def]
         items = []

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         def damaged_count(self) -> int: ...
 
 
+# The wire is gone; or a board had neither memory nor stack left for what was asked of it.
+_BROKEN = (OSError, MemoryError, RuntimeError)
+
+
 class Pump:
     def __init__(self, session: "Session", channel: "Channel", system: "Any") -> None:
         """system: this runtime's clock and way to wait (host/system.py, board/system.py)."""
@@ -48,7 +52,7 @@ class Pump:
                 await self._wait()
                 self.session.handle_timeout(self._system.now_ms())
             await self._send()  # the goodbye
-        except OSError as error:
+        except _BROKEN as error:
             self.session.close(str(error))
         finally:
             reading.cancel()
@@ -63,7 +67,7 @@ class Pump:
                 for frame in await self.channel.receive():
                     self.session.receive_frame(frame, self._system.now_ms())
                 self._changed.set()
-        except OSError as error:
+        except _BROKEN as error:
             self.session.close(str(error))
         except StorageError as error:
             self._failure = error
