@@ -150,15 +150,15 @@ def test_a_refused_commit_costs_the_flash_nothing():
     log.commit([("c", "may go", 1, b"x")])
     arrival = fill(log, 2)
     count = flash.operation_count
-    for log in (log, open_log(flash, lambda body: len(body) == 1)):
+    for one in (log, open_log(flash, lambda body: len(body) == 1)):
         for size in (100, 1000, 1025):
             for _ in range(20):
                 with raises(StoreFull):
-                    log.commit([("c", "new", arrival, bytes(size))])
+                    one.commit([("c", "new", arrival, bytes(size))])
         with raises(StoreFull):
-            log.commit([("c", "%d" % i, arrival, bytes(900)) for i in range(5)])
+            one.commit([("c", "%d" % i, arrival, bytes(900)) for i in range(5)])
         with raises(StoreFull):
-            log.commit([(META, "too large", arrival, bytes(META_BYTES_MAX))])
+            one.commit([(META, "too large", arrival, bytes(META_BYTES_MAX))])
     assert flash.operation_count == count
 
 
