@@ -80,7 +80,7 @@ LANES = [
             8,
             "Check the network and this machine's apt sources, then run the same again. "
             "On an old Debian 12, bring the package debian-archive-keyring up to date.",
-        ),
+        )
     ],
 ]
 
