@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast lint ruff format size clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,13 +18,17 @@ setup: ## Make the checkout ready: .venv/ and .cache/ (every other target does t
 demo: setup ## Run a Big Peer and virtual boards on this machine (options in DEMO_ARGS)
 	$(VENV)/edge-peer demo $(DEMO_ARGS)
 
-test: lint ## Run everything that has to pass: lint, portable tests, pytest
-	$(MICROPYTHON) tests/run.py
-	$(VENV)/pytest
+test: lint ## Run everything that has to pass: lint, then the tests on both Pythons at once
+	@$(MAKE) --no-print-directory -j2 test-board test-host
 
-test-fast: ruff ## Run the tests that take seconds: ruff, portable tests, pytest without slow
+test-fast: ruff ## Run the tests that take seconds
+	@$(MAKE) --no-print-directory -j2 test-board test-host PYTEST_ARGS='-m "not slow"'
+
+test-board: setup ## Run the portable tests under MicroPython
 	$(MICROPYTHON) tests/run.py
-	$(VENV)/pytest -m "not slow"
+
+test-host: setup ## Run the portable and all other tests under CPython (options in PYTEST_ARGS)
+	$(VENV)/pytest $(PYTEST_ARGS)
 
 lint: ruff ## Check style and types
 	$(VENV)/mypy

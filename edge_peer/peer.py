@@ -85,8 +85,10 @@ class Links:
             pump.wake()
 
     def _on_event(self, session: Session, event: "Event") -> None:
-        if isinstance(event, Opened) and self.on_open is not None:
-            self.on_open(session)
+        if isinstance(event, Opened):
+            self._system.log("%s: linked to %s" % (session.medium.name, session.neighbour_name))
+            if self.on_open is not None:
+                self.on_open(session)
         cheapest: dict[bytes, Session] = {}
         for pump in self.pumps:
             one = pump.session

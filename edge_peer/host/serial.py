@@ -17,6 +17,7 @@ from edge_peer.transport.stream import StreamChannel
 BAUD = 115_200
 # Frames of 256 bytes take 22 ms at that speed: short enough to repeat, and to wait behind.
 MEDIUM = Medium("serial", 2, 256, 1024, 5_000, 250)
+STUCK_S_MAX = 5  # a port that takes nothing for so long is given up and opened again
 WRITE_RETRY_S = 0.01  # how often to look whether a full transmit buffer has room again
 
 
@@ -63,11 +64,15 @@ class SerialStream:
         self._outgoing += data
 
     async def drain(self) -> None:
+        stuck_s = 0.0
         while self._outgoing:
             written = self._serial.write(bytes(self._outgoing)) or 0
             del self._outgoing[:written]
             if self._outgoing:
                 await asyncio.sleep(WRITE_RETRY_S)
+                stuck_s = 0.0 if written else stuck_s + WRITE_RETRY_S
+                if stuck_s > STUCK_S_MAX:
+                    raise OSError("the port takes no more bytes")
 
     def close(self) -> None:
         if self._serial.is_open:

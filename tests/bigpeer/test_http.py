@@ -251,7 +251,7 @@ def test_a_full_store_says_so_and_keeps_what_it_has(start, tmp_path, monkeypatch
 def test_a_store_that_fails_is_logged_and_told_without_its_inside(start, tmp_path, caplog):
     server = start(tmp_path)
     server.execute("INSERT INTO c DOCUMENTS ({'a': 1})")
-    for table in ("doc", "meta"):
+    for table in ("doc", "entry"):
         server.do(lambda table=table: server.big.store.log._db.execute(f"DROP TABLE {table}"))
     response = server.post({"statement": "SELECT * FROM c"})
     refused(response, 500, "storage")
