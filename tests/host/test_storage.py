@@ -1,10 +1,12 @@
 """SqliteLog: the contract of every log, one process at a time, and disks that fail."""
 
+import contextlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import log_contract
@@ -88,6 +90,7 @@ def test_a_store_that_is_open_cannot_be_opened_again(tmp_path):
 
 WRITER = """
 import sys
+import tempfile
 from edge_peer.host import storage
 log = storage.open_log({"path": sys.argv[1]}, lambda body: False, lambda: [])
 while True:
@@ -150,13 +153,27 @@ def test_a_path_that_cannot_be_used_says_why(tmp_path, name, text):
         open_path(tmp_path / name)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_read_only_file_says_so(tmp_path):
-    path = tmp_path / "log.db"
-    open_path(path).close()
-    path.chmod(0o444)
-    with pytest.raises(StorageError, match="read-only"):
-        open_path(path)
+@contextlib.contextmanager
+def ordinary_user():
+    """Root may write everything, so be nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_read_only_file_says_so():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log.db")
+        open_path(path).close()
+        path.chmod(0o444)
+        os.chmod(folder, 0o755)
+        with ordinary_user(), pytest.raises(StorageError, match="read-only"):
+            open_path(path)
 
 
 def test_a_damaged_file_says_so(tmp_path):
