@@ -16,6 +16,7 @@ the version of this layout.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,6 +104,8 @@ class SqliteLog:
         self.arrival_max = 0
         self._looked_at = 0  # arrival number: nothing up to it may go,
         self._leaving: dict[int, int] = {}  # but these: arrival -> bytes
+        if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=True):
+            raise StorageError(f"{path} is read-only")  # SQLite calls it an I/O error
         with self._naming_errors():
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:

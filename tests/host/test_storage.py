@@ -171,7 +171,7 @@ def test_a_read_only_file_says_so():
         path = Path(folder, "log.db")
         open_path(path).close()
         path.chmod(0o444)
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o777)
         with ordinary_user(), pytest.raises(StorageError, match="read-only"):
             open_path(path)
 
