@@ -1,5 +1,5 @@
 """
-edge.json: what makes one device this device. Written by `edge-peer provision`.
+edge.json: what makes one device this device (README.md shows two).
 
     {"app_id": 32 hex digits,
      "device": {"id": 2 to 64 hex digits, "name": up to 64 bytes},
@@ -54,7 +54,7 @@ def load(path: str) -> Config:
         with open(path) as source:
             fields = json.load(source)
     except OSError as error:
-        raise ConfigError("cannot read %s (%s); run `edge-peer provision`" % (path, error))
+        raise ConfigError("cannot read %s (%s); README.md shows how to write one" % (path, error))
     except ValueError as error:
         raise ConfigError("%s is not JSON: %s" % (path, error))
     if not isinstance(fields, dict):

@@ -70,7 +70,7 @@ def test_a_mistake_in_the_configuration_is_named(tmp_path, changes, message):
 
 
 def test_a_configuration_that_is_missing_or_no_json_says_so(tmp_path):
-    with pytest.raises(ConfigError, match="provision"):
+    with pytest.raises(ConfigError, match="README"):
         SmallPeer.open(str(tmp_path / "none.json"))
     (tmp_path / "edge.json").write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
