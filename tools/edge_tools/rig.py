@@ -35,8 +35,6 @@ HOST = "127.0.0.1"
 START_LIMIT_S = 60.0  # the first start of the Big Peer compiles the portal's libraries
 POLL_S = 0.1
 
-BLOCK_COUNT = 16  # 64 KiB of flash: too little for 500 readings, so that boards must evict
-DOCUMENTS_MAX = 350  # more than fit into that much flash
 GATEWAY_QUOTA_BYTES = 64 << 20
 GATEWAY_DOCUMENTS_MAX = 100_000
 INFO_INTERVAL_S = 5
@@ -294,10 +292,11 @@ class Rig:
 
     def _make_board(self, number: int, uart: str) -> VirtualBoard:
         name = readings.sensor_name(number)
+        limits = virtual_board.limits()  # flash for fewer than 500 readings: boards must evict
         storage = {
             "path": "flash.img",
-            "blocks": BLOCK_COUNT,
-            "documents_max": DOCUMENTS_MAX,
+            "blocks": limits["log_block_count"],
+            "documents_max": limits["documents_max"],
             "fsync": False,  # no board loses its flash with this computer's power
         }
         config = self._config(name, storage, [{"kind": "serial", "uart": uart}])

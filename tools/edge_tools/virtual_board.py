@@ -4,8 +4,9 @@ A MicroPython board as a process of this computer: the UNIX board.
 A folder stands for the board. Code is in rom.img, a ROMFS image, as .mpy files: the
 runtime (edge_peer/manifest.py), main, the application, and what boards/UNIX/ has in
 place of a firmware's `machine` and flash. Beside it lie edge.json and the application's
-data. The interpreter is a stock one with a heap of HEAP_SIZE; what it prints, the
-console of a board, goes to console.log.
+data. The interpreter is a stock one with the heap that board.json says: its
+objects are twice as wide as a board's, so 160 kB are as much as about 100 there. What
+it prints, the console of a board, goes to console.log.
 """
 
 import json
@@ -22,7 +23,6 @@ from edge_tools.processes import Process
 from edge_tools.size import MANIFEST, ROOT
 
 MICROPYTHON = ROOT / ".cache/bin/micropython"
-HEAP_SIZE = "160k"  # its objects are twice as wide as a board's: as much as about 100 kB there
 BOARD = ROOT / "boards/UNIX"
 START = BOARD / "start.py"  # mounts the ROM, then runs main
 ROM = "rom.img"
@@ -42,11 +42,18 @@ class VirtualBoard:
     def start(self) -> Process:
         """Power it up."""
         assert self.process is None or not self.process.is_running()
-        command = [MICROPYTHON, "-X", f"heapsize={HEAP_SIZE}", START.name]
+        command = [MICROPYTHON, "-X", f"heapsize={limits()['heap_bytes']}", START.name]
         # Nothing outside the folder is searched for modules, and clocks run on UTC.
         env = {"MICROPYPATH": ".frozen", "TZ": "UTC"}
         self.process = Process(self.name, command, self.folder / CONSOLE, self.folder, env)
         return self.process
+
+
+def limits() -> dict[str, int]:
+    """Return what the UNIX board has of everything, as its board.json says."""
+    board = json.loads((BOARD / "board.json").read_text())
+    found: dict[str, int] = board["edge_peer"]["limits"]
+    return found
 
 
 def make(
