@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +43,9 @@ format: setup ## Rewrite the sources in the house format
 
 size: setup ## Count what a board carries: source lines and bytes of .mpy
 	$(VENV)/python -m edge_tools.size
+
+bench-store: setup ## Compare what the store costs with sqlite3 (options in BENCH_ARGS)
+	$(VENV)/python tests/bench/store.py $(BENCH_ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
