@@ -20,6 +20,8 @@ if hasattr(gc, "threshold"):
 
 
 class MemoryLog:
+    authors_max = 100
+
     def __init__(self):
         self.arrival_max = 0
         self._collections = {}  # collection -> {id: (arrival, body)}

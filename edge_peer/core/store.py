@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         """What keeps the bytes; the docstrings of core/log.py are the contract."""
 
         arrival_max: int
+        authors_max: int  # of whom the store's own entry can keep track
 
         def get(self, collection: str, id: str) -> bytes | None: ...
         def since(self, arrival: int, limit: int) -> list[Put]: ...
@@ -192,7 +193,8 @@ class Store:
 
     def learn_durable(self, vector: "Vector") -> bool:
         """Take what a neighbour says of D; return whether something was new."""
-        if self.keeps_all or not _raise(self.durable, vector):
+        ours = {author: seq for author, seq in vector.items() if self.known(author)}
+        if self.keeps_all or not _raise(self.durable, ours):
             return False
         self._leaving = {}
         self.log.evict_again()
@@ -210,8 +212,11 @@ class Store:
 
     def learn(self, vector: "Vector") -> None:
         """Raise K and make it, and the cursors, durable."""
-        others = {author: seq for author, seq in vector.items() if author != self.author}
-        _raise(self.knowledge, others)
+        for author, seq in vector.items():
+            is_new = author not in self.knowledge
+            if author == self.author or (is_new and len(self.knowledge) >= self.log.authors_max):
+                continue  # what K lacks is at worst sent again
+            self.knowledge[author] = max(self.knowledge.get(author, 0), seq)
         self.save()
 
     def forget_knowledge(self) -> None:

@@ -177,7 +177,8 @@ class Sync:
     def _handle_durable(self, durable: Durable, now_ms: int) -> None:
         self._store.learn_durable(durable.vector)
         for author, seq in durable.vector.items():  # it knows that, no need to tell it
-            self._durable_told[author] = max(self._durable_told.get(author, 0), seq)
+            if author in self._their_authors:
+                self._durable_told[author] = max(self._durable_told.get(author, 0), seq)
 
     def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
         if not self._flags and not self._subscriptions:
@@ -187,8 +188,10 @@ class Sync:
 
             self._receiver = Receiver(self._store, self._neighbour)
         if isinstance(part, Done):
-            self._their_authors.update([entry[0] for entry in part.entries])
             self._receiver.handle_done(part, self._their_epoch, self._covers_us())
+            for author, _, _ in part.entries:
+                if self._store.known(author):
+                    self._their_authors.add(author)
         elif not self._receiver.handle_delta(part, self._their_epoch):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
 
@@ -206,8 +209,10 @@ class Sync:
         if self._hello_complete:
             self._hello_complete = False
             self._their_knowledge = {}
-        self._their_knowledge.update(know.vector)
-        self._their_authors.update(know.vector)
+        for author, seq in know.vector.items():
+            if self._store.known(author):  # of others we have nothing to send
+                self._their_knowledge[author] = seq
+                self._their_authors.add(author)
 
     def _handle_hello(self, hello: Hello, now_ms: int) -> None:
         try:
@@ -324,6 +329,8 @@ class Sync:
 
     def _next_done(self) -> bytes:
         store = self._store
+        if self.skipped_count:
+            return b""  # it would claim, and pass on, that nothing is missing
         news = [
             (author, seq, store.evicted.get(author, 0))
             for author, seq in sorted(store.knowledge.items())

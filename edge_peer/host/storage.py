@@ -83,6 +83,8 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
 class SqliteLog:
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
+    authors_max = 65_536
+
     def __init__(
         self,
         path: str | Path,

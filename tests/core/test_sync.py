@@ -4,6 +4,7 @@ from helpers import Random, raises
 from memory import open_log
 
 from edge_peer.core import codec
+from edge_peer.core import document as documents
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
 from edge_peer.core.execute import Executor
 from edge_peer.core.link import Closed, Opened
@@ -237,6 +238,41 @@ def test_a_big_peer_without_room_says_so_and_acknowledges_nothing():
     make_room()
     Wire(board, big).run()
     assert big.readings() == [1]
+
+
+def test_a_document_too_large_for_a_link_is_never_taken_for_delivered():
+    gateway, relay, big = Peer("gateway", GATEWAY), Peer("relay", GATEWAY), Peer("big", BIG)
+    gateway.insert(n=1)
+    gateway.insert(n=2, text="x" * 2000)
+    gateway.insert(n=3)
+    narrow, up = Wire(gateway, relay), Wire(relay, big)
+    for _ in range(3):
+        narrow.run()
+        up.run()
+    assert relay.readings() == big.readings() == [1, 3]
+    assert narrow.sessions[0].sync.skipped_count == 1
+    assert gateway.store.unsynced_count() > 0
+    direct = Wire(gateway, big, Medium("wide", 1, 64, 8192, 5_000, 100))
+    direct.run()
+    assert big.readings() == [1, 2, 3]
+    assert gateway.store.unsynced_count() == 0
+
+
+def test_a_neighbour_that_knows_everybody_makes_nobody_remember_them():
+    board, big = Peer("board"), Peer("big", BIG)
+    big.store.log.authors_max = 1000
+    board.wanted = (("SELECT * FROM readings", b""),)
+    board.insert(n=1)
+    for n in range(3 * board.store.log.authors_max):
+        stranger = documents.make({"n": codec.pack(n)}, 1 << 40, b"author%02d" % (n % 100), n + 1)
+        big.store.merge([("others", "id%d" % n, stranger)])
+        big.store.learn({bytes([n & 255, n >> 8]) * 4: n + 1})
+    wire = Wire(board, big)
+    wire.run()
+    assert big.readings() == [1]
+    assert len(board.store.knowledge) <= board.store.log.authors_max
+    assert len(board.store.durable) <= board.store.log.authors_max
+    assert board.store.unsynced_count() == 0
 
 
 def test_a_peer_of_another_app_is_turned_away():
