@@ -69,6 +69,7 @@ ARRIVAL_LEASE = 256
 
 class FlashLog:
     document_bytes_max = DOCUMENT_BYTES_MAX
+    authors_max = 64  # three vectors of them and some cursors fit into META_BYTES_MAX
 
     def __init__(
         self,

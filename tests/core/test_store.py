@@ -145,8 +145,9 @@ def test_what_it_knows_survives_reopening():
     author, neighbour = b"author--", b"neighbor"
     insert(store, b"1")
     store.set_cursor(neighbour, (7, 5, 3))
-    store.learn_durable({store.author: 1, author: 9})
     store.learn({author: 12})
+    store.learn_durable({store.author: 1, author: 9, b"stranger": 5})
+    store.save()
     before = everything(store)
     again = open_store(flash)
     assert again.knowledge == {author: 12} and again.own_seq == 1
