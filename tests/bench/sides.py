@@ -58,6 +58,9 @@ class Ours:
             "SELECT * FROM readings WHERE sensor = :sensor", {"sensor": sensor}
         ).items
 
+    def below(self, seq):
+        return self._peer.execute("SELECT * FROM readings WHERE seq < :seq", {"seq": seq}).items
+
     def all(self):
         return self._peer.execute("SELECT * FROM readings").items
 
@@ -86,6 +89,9 @@ class Floor:
 
     def where(self, sensor):
         return self._bodies("SELECT body FROM readings WHERE body ->> '$.sensor' = ?", sensor)
+
+    def below(self, seq):
+        return self._bodies("SELECT body FROM readings WHERE body ->> '$.seq' < ?", seq)
 
     def all(self):
         return self._bodies("SELECT body FROM readings")
