@@ -1,13 +1,15 @@
 """
 SELECT on a store, and the predicates of subscriptions.
 
-Documents are looked at one by one; WHERE _id = … needs one look.
+Documents are looked at one by one; WHERE _id = … needs one look. A document
+whose bytes lack a text that WHERE asks for is not even decoded.
 """
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import QueryError
 from edge_peer.core.evaluate import MISSING, evaluate, sort_key
 from edge_peer.core.expression import Select
+from edge_peer.core.packing import to_utf8
 from edge_peer.core.query import parse
 
 TYPE_CHECKING = False
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     Fields = dict[str, object]
     Matcher = Callable[[str, str, documents.Document], bool]
+
+_CONSTANTS = ("value", "parameter")
 
 
 def select(
@@ -94,12 +98,37 @@ def _candidates(
         where is not None
         and where[0] == "="
         and where[1] == ("field", "_id")
-        and where[2][0] in ("value", "parameter")
+        and where[2][0] in _CONSTANTS
     ):
         id = evaluate(where[2], {}, arguments)
         document = store.get(statement.collection, id) if isinstance(id, str) else None
         return [] if document is None else [(id, document)]
-    return store.scan(statement.collection)
+    return store.scan(statement.collection, _text_in_all(where, arguments))
+
+
+def _text_in_all(where: "Node | None", arguments: "Fields") -> bytes:
+    """Return the longest text that WHERE field = text AND … asks for, as UTF-8.
+
+    However the author packed it, it stands like that in every document that can match.
+    """
+    longest = b""
+    nodes = [] if where is None else [where]
+    while nodes:
+        node = nodes.pop()
+        if node[0] == "AND":
+            nodes.extend(node[1:])
+        elif node[0] == "=" and node[1][0] == "field" and node[2][0] in _CONSTANTS:
+            text = evaluate(node[2], {}, arguments)
+            if isinstance(text, str) and node[1] != ("field", "_id"):
+                longest = max(longest, _utf8(text), key=len)
+    return longest
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return to_utf8(text)
+    except ValueError:  # half a surrogate pair, which no document holds
+        return b""
 
 
 def _is_true(where: "Node | None", fields: "Fields", arguments: "Fields") -> bool:

@@ -105,10 +105,11 @@ class Store:
         body = self.log.get(collection, id)
         return None if body is None else documents.decode(body)
 
-    def scan(self, collection: str) -> "Iterator[tuple[str, Document]]":
-        """Yield (id, document) of a collection, in no order."""
+    def scan(self, collection: str, part: bytes = b"") -> "Iterator[tuple[str, Document]]":
+        """Yield (id, document) of a collection, if `part` is in its bytes, in no order."""
         for id, body in self.log.scan(collection):
-            yield id, documents.decode(body)
+            if part in body:
+                yield id, documents.decode(body)
 
     def insert(self, writes: "list[Write]") -> "list[str]":
         """Write [(collection, id or None, {path: packed value})], all or none; return the ids.
