@@ -135,6 +135,43 @@ def demo(
     demos.run(plan, once, keep)
 
 
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A store: the file that edge.json names.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    collection: Annotated[
+        str,
+        typer.Option(
+            "--documents", metavar="COLLECTION", help="Print its documents instead, as JSON lines."
+        ),
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many of --documents, the oldest first.")
+    ] = None,
+) -> None:
+    """
+    Say what is in a store: documents, quota, wear, and what is not durable yet.
+
+    FILE is the SQLite store of a gateway or a Big Peer, also of one that runs, or the
+    image of a board's flash log: of its partition alone, not of the whole flash. It
+    is only read. Of a damaged one it shows what is whole, and ends with code 1.
+
+    *Not durable* is what the Big Peer may not have yet; it is never evicted. The last
+    columns of an author are numbers of its writes: the newest here, up to which all
+    have been seen, the newest that was evicted, and up to which the Big Peer has them.
+
+    Example: `edge-peer inspect gateway.db --documents readings --limit 3`
+    """
+    from edge_tools import inspect as inspection
+
+    if collection:
+        inspection.list_documents(file, collection, limit)
+    elif limit is not None:
+        raise typer.BadParameter("it goes with --documents", param_hint="--limit")
+    else:
+        inspection.show(file, as_json)
+
+
 def _broker(url: str) -> dict[str, Any]:
     """Return what edge_peer/host/mqtt.py wants to know of mqtt://[user:password@]host[:port]."""
     parts = urlsplit(url)
