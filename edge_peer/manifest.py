@@ -8,7 +8,7 @@ package("edge_peer", files=top, base_path="..")
 package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")
 
-board = ["__init__.py", "storage.py", "system.py"]
+board = ["__init__.py", "pinned.py", "storage.py", "system.py"]
 for name in ("serial",):
     if getattr(options, name):
         board.append(name + ".py")

@@ -1,8 +1,9 @@
 """
 The log of a board: which flash, and how much of it.
 
-    {"path": "flash.img", "blocks": 32}     a file that behaves as flash (the UNIX board)
+    {"pinned": "/edge_log", "blocks": 72}   RP2 and ESP32 as they come: board/pinned.py
     {"partition": "edge_log"}               an ESP32 partition of that label
+    {"path": "flash.img", "blocks": 32}     a file that behaves as flash (the UNIX board)
     and for each  "documents_max": 2000     4.7 bytes of RAM each
 """
 
@@ -17,25 +18,48 @@ if TYPE_CHECKING:
     from edge_peer.core.store import BeforeErase, Evict
 
 DOCUMENTS_MAX = 2_000
+PINNED_COUNT = 72  # blocks: 288 KiB of the 848 that a Pico W has for files
+RP2_PROGRAM_SIZE = 256  # the SDK programs whole pages only
 
 
 def open_log(settings: "dict[str, Any]", evict: "Evict", before_erase: "BeforeErase") -> FlashLog:
     """Raises ConfigError for settings that name no flash, StorageError for flash of others."""
-    return FlashLog(
-        _device(settings), settings.get("documents_max", DOCUMENTS_MAX), evict, before_erase
-    )
+    device, program_size = _device(settings)
+    count = settings.get("documents_max", DOCUMENTS_MAX)
+    return FlashLog(device, count, evict, before_erase, program_size)
 
 
-def _device(settings: "dict[str, Any]") -> "BlockDevice":
+def _device(settings: "dict[str, Any]") -> "tuple[BlockDevice, int]":
+    """Return a device and how many bytes it programs at once, at least."""
+    if "pinned" in settings:
+        from edge_peer.board.pinned import PinnedBlocks
+
+        device, program_size = _file_system()
+        count = settings.get("blocks", PINNED_COUNT)
+        return PinnedBlocks(device, settings["pinned"], count), program_size
     if "partition" in settings:
-        from esp32 import Partition
-
-        found = Partition.find(type=Partition.TYPE_DATA, label=settings["partition"])
-        if not found:
-            raise ConfigError("no partition is called %s" % settings["partition"])
-        return found[0]
+        return _partition(settings["partition"]), 1
     if "path" in settings:
         from flash_file import FlashFile  # boards/UNIX
 
-        return FlashFile(settings["path"], settings.get("blocks", 32), settings.get("fsync", True))
-    raise ConfigError("storage needs a partition or a path")
+        count = settings.get("blocks", 32)
+        return FlashFile(settings["path"], count, settings.get("fsync", True)), 1
+    raise ConfigError("storage needs pinned, a partition or a path")
+
+
+def _file_system() -> "tuple[BlockDevice, int]":
+    """Return the flash that the firmware has its files on."""
+    try:
+        import rp2
+    except ImportError:
+        return _partition("vfs"), 1
+    return rp2.Flash(), RP2_PROGRAM_SIZE
+
+
+def _partition(label: str) -> "BlockDevice":
+    from esp32 import Partition
+
+    found = Partition.find(type=Partition.TYPE_DATA, label=label)
+    if not found:
+        raise ConfigError("no partition is called %s" % label)
+    return found[0]
