@@ -83,10 +83,10 @@ def encode(document: "Document") -> bytes:
         out += stamp.to_bytes(STAMP_SIZE, "big")
         put_varint(out, len(paths))
         for path in paths:
-            put_cell_head(out, path, document[path].kind)
-            value = document[path].value
-            put_varint(out, len(value))
-            out += value
+            cell = document[path]
+            put_cell_head(out, path, cell.kind)
+            put_varint(out, len(cell.value))
+            out += cell.value
     return bytes(out)
 
 
@@ -125,9 +125,8 @@ def runs_of(document: "Document") -> "list[tuple[tuple[int, bytes, int], list[st
     """Group the paths by write: [((stamp, author, seq), [path, …]), …], canonically ordered."""
     runs: dict[tuple[int, bytes, int], list[str]] = {}
     for path in sorted(document):
-        cell = document[path]
-        runs.setdefault((cell.stamp, cell.author, cell.seq), []).append(path)
-    return [(stamp, runs[stamp]) for stamp in sorted(runs)]
+        runs.setdefault(document[path][:3], []).append(path)
+    return sorted(runs.items())
 
 
 def put_cell_head(out: bytearray, path: str, kind: int) -> None:
@@ -166,15 +165,16 @@ def view(document: "Document", unpack: "Callable[[bytes], object]") -> "dict[str
     are laid over each other from the oldest to the newest to find out.
     """
     fields: dict[str, object] = {}
-    for path in sorted(document, key=lambda path: (document[path], path)):
-        parts = path.split(SEPARATOR)
+    for cell, name in sorted([(cell, path) for path, cell in document.items()]):
         inner = fields
-        for name in parts[:-1]:
-            deeper = inner.get(name)
-            if not isinstance(deeper, dict):
-                deeper = inner[name] = {}
-            inner = deeper
-        inner[parts[-1]] = unpack(document[path].value)
+        if SEPARATOR in name:
+            *outer, name = name.split(SEPARATOR)
+            for one in outer:
+                deeper = inner.get(one)
+                if not isinstance(deeper, dict):
+                    deeper = inner[one] = {}
+                inner = deeper
+        inner[name] = unpack(cell.value)
     return fields
 
 
