@@ -1,6 +1,5 @@
 """SqliteLog: the contract of every log, one process at a time, and disks that fail."""
 
-import contextlib
 import os
 import signal
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 import log_contract
 import pytest
 from helpers import Random
+from users import ordinary_user
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.log import META
@@ -151,19 +151,6 @@ def test_a_path_that_cannot_be_used_says_why(tmp_path, name, text):
     (tmp_path / "notes.txt").write_text("Not a database, and long enough to see that. " * 50)
     with pytest.raises(StorageError, match=text):
         open_path(tmp_path / name)
-
-
-@contextlib.contextmanager
-def ordinary_user():
-    """Root may write everything, so be nobody for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_read_only_file_says_so():
