@@ -139,10 +139,11 @@ class PinnedBlocks:
         for name in new:
             if places.get(name, (-1, 0))[1]:
                 self._check_new(name, places[name])
+        attempt = os.urandom(8)  # tells these pins from what is left of an earlier attempt
         try:
             for name in new:
                 if not places.get(name, (-1, 0))[1]:
-                    self._make_pin(name)
+                    self._make_pin(name, attempt)
         except OSError as error:
             self._remove(new)
             raise self._error("has no room for %d blocks (%s)" % (count, error))
@@ -164,8 +165,8 @@ class PinnedBlocks:
         with open(self._path("README"), "wb") as file:
             file.write(README)
 
-    def _make_pin(self, name: str) -> None:
-        marker = _MARKER + name.encode() + b"\0" + os.urandom(8)
+    def _make_pin(self, name: str, attempt: bytes) -> None:
+        marker = _MARKER + name.encode() + b"\0" + attempt
         with open(self._path(name), "wb") as file:
             file.write(marker + struct.pack("<I", crc32(marker)) + BLANK[_MARKER_SIZE:])
             for _ in range(BLOCK_SIZE // len(BLANK) - 1):
