@@ -118,9 +118,8 @@ def _equal(left: object, right: object) -> "bool | None":
 
 
 def _less(left: "Any", right: "Any") -> "bool | None":
-    if _is_unknown(left, right) or _rank(left) != _rank(right) or not 2 < _rank(left) < 6:
-        return None
-    return bool(left < right)
+    rank = _rank(left)
+    return bool(left < right) if 2 < rank < 6 and rank == _rank(right) else None
 
 
 def _not(value: object) -> "bool | None":
