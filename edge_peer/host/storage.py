@@ -304,18 +304,23 @@ class SqliteLog:
         return self._db.execute("PRAGMA " + text).fetchone()[0]
 
     def _rows(self, statement: str, *arguments: object) -> list[Any]:
-        with self._naming_errors():
+        try:  # _naming_errors takes as long again as a look by id
             return self._db.execute(statement, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", "")
-            sentences = [SENTENCES[start] for start in SENTENCES if name.startswith(start)]
-            text = sentences[0] if sentences else str(error)
-            raise StorageError(f"{self._path}: {text}") from error
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> StorageError:
+        name = getattr(error, "sqlite_errorname", "")
+        sentences = [SENTENCES[start] for start in SENTENCES if name.startswith(start)]
+        text = sentences[0] if sentences else str(error)
+        return StorageError(f"{self._path}: {text}")
 
 
 def _size(id: str, body_size: int) -> int:
