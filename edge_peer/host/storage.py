@@ -56,6 +56,8 @@ SCHEMA = f"""
     COMMIT;
 """
 
+INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
+
 # What to tell the person who runs the program, by how SQLite's name for it begins.
 SENTENCES = {
     "SQLITE_BUSY": "another process has it open",
@@ -236,13 +238,14 @@ class SqliteLog:
         if collection == META:
             self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
             return
-        old = self._db.execute(
-            "SELECT arrival, length(body) FROM doc WHERE collection = ? AND id = ?",
-            (collection, id),
-        ).fetchone()
-        if old is not None:
-            self._remove({old[0]: _size(id, old[1])})
-        self._db.execute("INSERT INTO doc VALUES (?, ?, ?, ?)", (arrival, collection, id, body))
+        row = (arrival, collection, id, body)
+        if not self._db.execute(INSERT, row).rowcount:
+            old, size = self._db.execute(
+                "SELECT arrival, length(body) FROM doc WHERE collection = ? AND id = ?",
+                (collection, id),
+            ).fetchone()
+            self._remove({old: _size(id, size)})
+            self._db.execute(INSERT, row)
         self._document_count += 1
         self._document_bytes += _size(id, len(body))
 
