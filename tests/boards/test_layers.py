@@ -84,9 +84,11 @@ def test_the_manifest_lists_all_that_a_board_imports():
                 assert {module.with_suffix(".py"), module / "__init__.py"} & flashed, name
 
 
-def test_board_and_host_hold_the_same_names():
+def test_what_a_board_answers_to_a_host_answers_to():
+    """edge_peer/runtime.py loads these by name; other files serve one side's own needs."""
+    names = {"system.py", "storage.py", "ble.py", "serial.py", "lan.py", "mqtt.py"}
     board, host = ({path.name for path in sources(f"edge_peer/{one}")} for one in ("board", "host"))
-    assert board <= host, f"only on boards: {board - host}"
+    assert board & names <= host, f"only on boards: {board & names - host}"
 
 
 def test_a_module_opens_with_what_it_is_for():
