@@ -35,6 +35,7 @@ class Flash:
         self.image = bytearray(image or b"\xff" * (block_count * BLOCK_SIZE))
         self.erase_counts = [0] * block_count
         self.operation_count = 0
+        self.read_bytes = 0
         self.programmed_bytes = 0
         self.changed_cells = 0  # bytes that programming really changed: the wear
         self.failing = ()  # numbers of operations that stop half done with an OSError
@@ -44,6 +45,7 @@ class Flash:
     # The block protocol
 
     def readblocks(self, block, buffer, offset=0):
+        self.read_bytes += len(buffer)
         start = self._start(block, offset, len(buffer))
         buffer[:] = memoryview(self.image)[start : start + len(buffer)]
 

@@ -61,7 +61,7 @@ COLLECTION_BYTES_MAX = 64
 ID_BYTES_MAX = 128
 DOCUMENT_BYTES_MAX = 1024
 RECORD_BYTES_MAX = HEADER_SIZE + 1 + COLLECTION_BYTES_MAX + ID_BYTES_MAX + DOCUMENT_BYTES_MAX + 3
-FREE_COUNT_MIN = 2  # segments: one to drop documents in, one to copy into
+FREE_COUNT_MIN = 2  # segments between commits: one to write to, one to copy into
 DROPS_COUNT_MAX = 200  # in one record
 # After damage, arrival numbers go on above any that a lost segment may have had.
 ARRIVAL_LEASE = 256
@@ -105,23 +105,17 @@ class FlashLog:
 
     def since(self, arrival: int, limit: int) -> "list[Put]":
         """Return up to `limit` documents with a higher arrival, in the order of arrival."""
-        found: list[tuple[int, int]] = []
+        found: list[tuple[int, Put]] = []
         for block in sorted(self._ring.used(), key=lambda block: self._firsts[block]):
             if len(found) == limit and self._firsts[block] > found[-1][0]:
                 break
             if self._lasts[block] > arrival:
-                for location, record in self._documents(block, RECORDS_AT):
+                for _, record in self._documents(block, RECORDS_AT):
                     number = _arrival_of(record)
                     if number > arrival:
-                        found.append((number, location))
+                        found.append((number, _names_of(record) + (number, _body_of(record))))
                 found = sorted(found)[:limit]
-        puts = []
-        for number, location in found:
-            newest = self._ring.record(location)
-            if newest is not None:
-                collection, id = _names_of(newest)
-                puts.append((collection, id, number, _body_of(newest)))
-        return puts
+        return [put for _, put in found]
 
     def scan(self, collection: str) -> "Iterator[tuple[str, bytes]]":
         """Yield (id, body) of every document of the collection, in no order.
@@ -136,10 +130,10 @@ class FlashLog:
 
     def collections(self) -> "list[str]":
         """Return the names of all collections that have documents, in no order."""
-        return [name for name in self._counts if name != META]
+        return list(self._counts)
 
     def document_count(self) -> int:
-        return sum([self._counts[name] for name in self._counts if name != META])
+        return sum(self._counts.values())
 
     def status(self) -> "dict[str, int]":
         """Bytes and counts; `quota_bytes` is what documents can take before some must go."""
@@ -168,10 +162,10 @@ class FlashLog:
         if size > COMMIT_BYTES_MAX:
             raise StoreFull("%d bytes in one commit, at most %d" % (size, COMMIT_BYTES_MAX))
         try:
-            self._keep_ring(0)
+            self._keep_ring()  # as a power cut may have left it
             self._keep_bounds(entries)
-            self._keep_ring(size)
             self._append(entries, 0)
+            self._keep_ring()
         except StoreFull:
             raise
         except (OSError, StorageError) as error:
@@ -284,16 +278,14 @@ class FlashLog:
         """Let the oldest documents go that may, or raise StoreFull and let none go."""
         leaving = self._leaving  # what an earlier call found is in it, if that was not enough
         size = sum(leaving.values())
-        while (
-            size < needed_bytes
-            or len(leaving) < needed_count
-            or (size < self._spare_bytes and len(leaving) < self._document_count_max // 8)
-        ):
-            found = self._next_leaving()
-            if found is None:
+        spare_bytes = min(COMMIT_BYTES_MAX, self.quota_bytes // 8)
+        spare_count = self._document_count_max // 8
+        for location, record in self._not_looked_at():
+            if self._evict(_body_of(record)):
+                leaving[location] = aligned(len(record))
+                size += leaving[location]
+            if size >= needed_bytes + spare_bytes and len(leaving) >= needed_count + spare_count:
                 break
-            leaving[found[0]] = aligned(len(found[1]))
-            size += leaving[found[0]]
         if size < needed_bytes or len(leaving) < needed_count:
             raise StoreFull("every document is still waiting for the Big Peer")
         while leaving:
@@ -302,32 +294,27 @@ class FlashLog:
             entries.append((DROPS, 0, b"", struct.pack("<%dI" % len(drops), *drops)))
             self._append(entries, 0)
             self.evicted_count += len(drops)
-            self._keep_ring(0)
+            self._keep_ring()
 
-    def _next_leaving(self) -> "tuple[int, bytearray] | None":
-        """Return the next document that may go; remember how far we looked."""
+    def _not_looked_at(self) -> "Iterator[tuple[int, bytearray]]":
+        """Yield the documents that have not been asked for, the oldest first."""
         for block in self._ring.used():
             number = self._ring.numbers[block]
-            if number < self._looked_at[0]:
-                continue
-            offset = self._looked_at[1] if number == self._looked_at[0] else RECORDS_AT
-            for location, record in self._documents(block, offset):
-                self._looked_at = (number, ((location & 1023) << 2) + aligned(len(record)))
-                if self._evict(_body_of(record)):
-                    return location, record
-            self._looked_at = (number, self._ring.ends[block])
-        return None
+            if number >= self._looked_at[0]:
+                offset = self._looked_at[1] if number == self._looked_at[0] else RECORDS_AT
+                for location, record in self._documents(block, offset):
+                    self._looked_at = (number, ((location & 1023) << 2) + aligned(len(record)))
+                    yield location, record
 
     # The ring
 
-    def _keep_ring(self, size: int) -> None:
-        """Give up the oldest segments until enough are free beside what `size` bytes take."""
+    def _keep_ring(self) -> None:
+        """Give up the oldest segments until enough are free."""
         for _ in range(self._ring.block_count):
-            ring = self._ring
-            if not ring.given_up and ring.free_count >= FREE_COUNT_MIN + (ring.room() < size):
+            if self._ring.free_count >= FREE_COUNT_MIN:
                 return
-            self._give_up(ring.used()[0])
-        raise StoreFull("the log is too fragmented")  # only where damage has brought documents back
+            self._give_up(self._ring.used()[0])
+        raise StorageError("the log is too fragmented")  # only where damage brought documents back
 
     def _give_up(self, block: int) -> None:
         """Copy what counts to the end of the log, then erase."""
@@ -353,12 +340,11 @@ class FlashLog:
         self._counts: dict[str, int] = {}  # documents of each collection
         self._document_bytes = 0
         self._meta_bytes = 0
-        self.quota_bytes = (ring.block_count - FREE_COUNT_MIN - 1) * (
+        self.quota_bytes = (ring.block_count - FREE_COUNT_MIN) * (
             COMMIT_BYTES_MAX - RECORD_BYTES_MAX
         ) - 2 * META_BYTES_MAX
-        self._spare_bytes = min(COMMIT_BYTES_MAX, self.quota_bytes // 8)
         self.evict_again()
-        self.damaged_count = ring.torn_count
+        self.damaged_count = int(ring.is_torn)
         self.arrival_max = max(self.arrival_max, ring.arrival_max)
         for block in ring.used():
             for location, record in ring.walk(block, RECORDS_AT):
@@ -366,7 +352,7 @@ class FlashLog:
                     self.damaged_count += 1
                 else:
                     self._enter(location, record)
-        if ring.torn_count:
+        if ring.is_torn:
             self.arrival_max += ARRIVAL_LEASE
 
 

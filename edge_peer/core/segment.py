@@ -24,11 +24,11 @@ says where this one ended. So a torn write undoes its whole commit and a record
 that went bad later undoes nothing else. Nothing is written behind a torn write:
 the next commit opens a segment.
 
-While a segment is given up its records are copied on. A segment that was opened
-for that says so ("gives up": how many numbers older), and takes nothing else
-until the old one is erased. Torn, or when nothing whole is in it, it is
-forgotten at open and erased again; so however often the power fails, no free
-block is used up. Opening never writes.
+A segment that is given up is first copied on. A segment that was opened for the
+copies says so ("gives up": how many numbers older) and takes nothing else until
+the old one is erased. If it is torn, and the old one still there, it is forgotten
+and begun again: so however often the power fails, no free block is used up.
+Opening a log never writes.
 """
 
 import struct
@@ -84,9 +84,7 @@ class Ring:
         self._clean = bytearray(self.block_count)
         self.current = -1
         self.arrival_max = 0
-        self.given_up = 0  # number of the segment that is being copied on
-        self.is_torn = False  # nothing more is written to the newest segment
-        self.torn_count = 0  # of such ends found at open; a record that went bad looks the same
+        self.is_torn = False  # the newest segment ends in a torn write, or in a record gone bad
         self._find_segments()
         self._find_ends()
         self.free_count = self.block_count - len(self.used())
@@ -116,13 +114,11 @@ class Ring:
             block = (block + 1) % self.block_count
         if not self._clean[block]:
             self.erase(block)
-        self._clean[block] = 0
         head = _sealed(_OPENED, number, arrival_max, end | age << 16)
         self._write(block, _HEAD_SIZE, head + head)
         self.numbers[block] = number
         self.ends[block] = RECORDS_AT
         self.current = block
-        self.given_up = given_up
         self.is_torn = False
         self.free_count -= 1
 
@@ -136,10 +132,7 @@ class Ring:
     def erase(self, block: int) -> None:
         """Free a block, whatever is in it."""
         self.free_count += self.numbers[block] > 0
-        if self.numbers[block] == self.given_up:
-            self.given_up = 0
         self.numbers[block] = 0
-        self._clean[block] = 0
         self.erases[block] += 1
         self._device.ioctl(6, block)
         self._write(block, 0, _sealed(_ERASED, self.erases[block], 0, 0))
@@ -229,14 +222,13 @@ class Ring:
                 self._find_end(block)
 
     def _is_void(self, blocks: "list[int]") -> bool:
-        """Make the last of these the current segment; return whether nothing in it matters."""
+        """Make the last of these the current segment, unless it is torn and only has copies."""
         self.current = blocks[-1]
         self.is_torn = self._find_end(self.current)
         opened = self._opened(self.current)
-        number = 0 if opened is None else opened[0] - (opened[2] >> 16)
-        self.given_up = number if number in [self.numbers[b] for b in blocks[:-1]] else 0
-        self.torn_count += self.is_torn and not self.given_up
-        return self.is_torn and (self.given_up > 0 or self.ends[self.current] == RECORDS_AT)
+        given_up = 0 if opened is None else opened[0] - (opened[2] >> 16)
+        is_void = self.is_torn and given_up in [self.numbers[block] for block in blocks[:-1]]
+        return is_void
 
     def _find_end(self, block: int) -> bool:
         """Set where the records that count end; return whether anything is written behind them."""

@@ -216,7 +216,48 @@ def test_documents_that_must_stay_are_copied_on_for_ever_and_never_in_the_way():
             log.commit([("c", id, arrival, documents[id]), (META, "s", arrival, bytes(2900))])
             assert flash.operation_count - before < 20 * block_count
         assert {id: body for id, body in log.scan("c")} == documents, block_count
+        _check_since(log)
         assert max(flash.erase_counts) - min(flash.erase_counts) <= 2, flash.erase_counts
+
+
+def test_large_commits_and_large_states_leave_room_to_copy():
+    for seed in range(6):
+        flash = Flash(11)
+        log = open_log(flash, lambda body: body[0] == 1, lambda: [(META, "e", 0, bytes(2900))])
+        random = Random(seed)
+        arrival = 1
+        for _ in range(400 if FULL_RUN else 50):
+            puts = []
+            for _ in range(1 + random.below(4)):
+                id = "%d" % random.below(90)
+                size = random.below(950) if random.below(2) else 30
+                puts.append(("c", id, arrival + len(puts), bytes([random.below(4) > 0]) * size))
+            try:
+                log.commit([put for put in puts if put[3]])
+            except StoreFull:
+                log.evict_again()
+            arrival += 4
+        assert log.evicted_count > 0, seed
+
+
+def _check_since(log):
+    """Copying on leaves no order of arrival in the log; `since` keeps it all the same."""
+    expected = log.since(0, 1000)
+    assert [put[2] for put in expected] == sorted([put[2] for put in expected])
+    found = []
+    for _ in range(0, len(expected), 3):
+        found += log.since(found[-1][2] if found else 0, 3)
+    assert found == expected
+
+
+def test_looking_for_documents_to_evict_reads_little():
+    flash = Flash(16)
+    log = open_log(flash, lambda body: body[0] == 1)
+    for i in range(1, 1000):
+        if i == 900:
+            flash.read_bytes = 0
+        log.commit([("c", "%d" % i, i, bytes([i % 20 > 0]) + bytes(200))])
+    assert flash.read_bytes < 100 * 2 * BLOCK_SIZE, flash.read_bytes
 
 
 def test_a_log_of_small_documents_is_bounded_by_their_number():
@@ -285,7 +326,7 @@ def test_flash_that_does_not_keep_what_is_written_is_noticed():
 
 def _flash_to_damage():
     """Return flash with documents, batches, changes and evictions, and what it holds and held."""
-    flash = Flash(7)
+    flash = Flash(6)
     log = open_log(flash, lambda body: body[0] == 1)
     versions = {}
     for i in range(1, 130):
@@ -349,10 +390,30 @@ def test_a_record_that_goes_bad_while_the_log_is_open_is_lost_alone():
     log.commit([("c", "b", 4, b"new")])
     arrival = 5
     while sum(flash.erase_counts) < 12:
-        log.commit([("c", "x", arrival, bytes(500))])
+        log.commit([("c", "x", arrival, bytes(50))])
         arrival += 1
-    assert [id for id, _ in sorted(log.scan("c"))] == ["a", "b", "d", "x"]
+        assert sorted([id for id, _ in log.scan("c")]) == ["a", "b", "d", "x"]
     assert log.get("c", "b") == b"new" and log.damaged_count == 1
+
+
+def test_damage_inside_a_commit_spares_the_rest_of_it_if_anything_was_written_behind():
+    flash = Flash(6)
+    log = open_log(flash)
+    log.commit([("c", "abc"[i], i + 1, b"ABC"[i : i + 1] * 50) for i in range(3)])
+    end = len(flash.image.rstrip(b"\xff"))
+    log.commit([("c", "de"[i], i + 4, b"DE"[i : i + 1] * 50) for i in range(2)])
+    image = bytes(flash.image)
+    for damaged, left in (("B", "acde"), ("A", "bcde"), ("C", "abde"), ("BE", "ac"), ("E", "abc")):
+        flash.image[:] = image
+        for letter in damaged:
+            flash.image[flash.image.index(letter.encode() * 50)] = 0
+        log = open_log(flash)
+        assert "".join([id for id, _ in sorted(log.scan("c"))]) == left, damaged
+        assert log.damaged_count == len(damaged), damaged
+    flash.image[:] = image
+    flash.image[end:] = b"\xff" * (len(image) - end)  # nothing behind it: the same as torn
+    flash.image[flash.image.index(b"B" * 50)] = 0
+    assert open_log(flash).document_count() == 0
 
 
 def test_erased_cells_are_erased_again_unless_they_are_known_to_be_clean():

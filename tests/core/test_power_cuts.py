@@ -1,0 +1,253 @@
+"""
+The power fails at every operation of the flash, and nothing that was acknowledged is lost.
+
+A script of writes, merges and evictions runs on a small ring. For each device
+operation and each kind of tear there is one image, as a cut there would leave it;
+it is opened, compared, written to and opened again. MicroPython tries samples.
+"""
+
+import sys
+
+from helpers import Random, raises
+from nor_flash import (
+    ALL,
+    ALL_BUT_ONE,
+    ERASE,
+    HALF,
+    NOTHING,
+    PROGRAM,
+    SOME_CELLS,
+    TEARS,
+    Flash,
+    PowerCut,
+)
+
+from edge_peer.core import document as documents
+from edge_peer.core.errors import StoreFull
+from edge_peer.core.log import META, FlashLog
+from edge_peer.core.store import Store
+
+FULL_RUN = sys.implementation.name == "cpython"
+STEP_COUNT = 350
+SAMPLE = 1 if FULL_RUN else 17  # every how many-th image is looked at
+NEIGHBOUR = b"neighbor"
+
+
+def open_log(flash, evict=lambda body: False, before_erase=lambda: []):
+    return FlashLog(flash, 100, evict, before_erase, flash.program_size)
+
+
+def open_store(flash):
+    return Store(
+        lambda evict, before_erase: open_log(flash, evict, before_erase),
+        b"board",
+        lambda: None,
+        lambda size: b"\7" * size,
+    )
+
+
+class Script:
+    """Random operations on a store, and what they must leave behind wherever the power fails."""
+
+    def __init__(self, seed, program_size):
+        self.label = "seed %d, program size %d" % (seed, program_size)
+        self.image_count = 0
+        self.gone_count = 0
+        self._random = Random(seed)
+        self._tear_random = Random(seed + 1)
+        self.flash = Flash(7, program_size)
+        self._store = open_store(self.flash)
+        self._seen = 0
+        self._images = []  # (label, flash) of the step that is running
+        self._held = {}  # id -> document, as acknowledged
+        self._used = set()  # numbers and stamps of all acknowledged writes of ours
+        self._neighbour_seq = 0
+        self.flash.before_operation = self._take_images
+
+    def run(self, step_count):
+        steps = (self._insert, self._insert, self._update, self._batch, self._merge)
+        for step in range(step_count):
+            before = dict(self._held)
+            try:
+                if self._random.below(8) == 0:
+                    self._learn()
+                else:
+                    self._random.choice(steps)()
+            except StoreFull:
+                self._learn()
+            self._held = dict(self._store.scan("c"))
+            for label, flash in self._images:
+                self._check(flash, before, "%s, step %d, %s" % (self.label, step, label))
+            self._images = []
+            self._used |= self._own_writes(self._held)
+
+    # The steps
+
+    def _value(self):
+        size = self._random.below(60) if self._random.below(9) else self._random.below(500)
+        return self._random.bytes(size)
+
+    def _insert(self):
+        self._store.insert([("c", None, {"v": self._value()})])
+
+    def _update(self):
+        if self._held:
+            id = self._random.choice(sorted(self._held))
+            self._store.insert([("c", id, {self._random.choice("vw"): self._value()})])
+
+    def _batch(self):
+        writes = []
+        for i in range(2 + self._random.below(4)):
+            id = None if i % 2 else "shared%d" % self._random.below(9)
+            writes.append(("c", id, {"v": self._random.bytes(self._random.below(40))}))
+        self._store.insert(writes)
+
+    def _merge(self):
+        records = []
+        for _ in range(1 + self._random.below(3)):
+            self._neighbour_seq += 1
+            stamp = self._store._clock.last + self._neighbour_seq
+            document = documents.make({"n": self._value()}, stamp, NEIGHBOUR, self._neighbour_seq)
+            records.append(("c", "shared%d" % self._random.below(30), document))
+        self._store.merge(records)
+        self._store.set_cursor(NEIGHBOUR, (self._neighbour_seq, self._neighbour_seq, 1))
+        if self._random.below(4) == 0:
+            self._store.learn({NEIGHBOUR: self._neighbour_seq})
+
+    def _learn(self):
+        seq = max(0, self._store.own_seq - self._random.below(30))
+        theirs = max(0, self._neighbour_seq - self._random.below(5))
+        self._store.learn_durable({self._store.author: seq, NEIGHBOUR: theirs})
+
+    # The cuts
+
+    def _take_images(self, operation):
+        for tear in TEARS:
+            self._seen += 1
+            if self._seen % SAMPLE == 0:
+                label = "operation %d, %s" % (self.flash.operation_count, tear)
+                self._images.append((label, self.flash.after(operation, tear, self._tear_random)))
+
+    def _check(self, flash, before, label):
+        """All of the step's writes are there or none; of the others only what may go is not."""
+        self.image_count += 1
+        store = open_store(flash)
+        found = dict(store.scan("c"))
+        for id in found:
+            assert found[id] in (before.get(id), self._held.get(id)), label
+        changed = [id for id in self._held if self._held[id] != before.get(id)]
+        written = [found[id] == self._held[id] for id in changed if id in found]
+        assert all(written) or not any(written), label
+        for id in before:
+            if id not in found:
+                self._check_gone(store, before[id], label)
+        if written and all(written):
+            for id in changed:
+                assert id in found, label
+        self._check_write(flash, store, found, label)
+
+    def _check_gone(self, store, document, label):
+        self.gone_count += 1
+        for cell in document.values():
+            assert cell.seq <= self._store.durable_seq(cell.author), label
+            assert cell.seq <= store.evicted[cell.author], label
+
+    def _check_write(self, flash, store, found, label):
+        """The store takes writes, with a number and a stamp of their own."""
+        store.learn_durable({store.author: 1 << 40, NEIGHBOUR: 1 << 40})
+        store.insert([("c", "after", {"v": b"after"})])
+        cell = store.get("c", "after")["v"]
+        used = self._used | self._own_writes(found)
+        assert ("seq", cell.seq) not in used and ("stamp", cell.stamp) not in used, label
+        if self.image_count % 5 == 0:
+            again = dict(open_store(flash).scan("c"))
+            assert again.pop("after") == {"v": cell}, label
+            for id in again:
+                assert again[id] == found[id], label
+
+    def _own_writes(self, held):
+        used = set()
+        for document in held.values():
+            for cell in document.values():
+                if cell.author == self._store.author:
+                    used.add(("seq", cell.seq))
+                    used.add(("stamp", cell.stamp))
+        return used
+
+
+def test_nothing_acknowledged_is_lost_wherever_the_power_fails():
+    for seed, program_size in ((31, 1), (32, 256)):
+        script = Script(seed, program_size)
+        script.run(STEP_COUNT)
+        assert min(script.flash.erase_counts) > 0 and script.gone_count > 0
+        assert script.image_count * SAMPLE > 5 * STEP_COUNT
+
+
+def test_however_often_the_power_fails_the_log_goes_on():
+    """A full device comes up again and again for a few operations only.
+
+    Of the documents half must stay; the store's own entry is as large as it can be.
+    """
+    for seed, program_size, operation_count in ((41, 1, 2), (42, 256, 5), (43, 1, 30), (44, 1, 9)):
+        random = Random(seed)
+        flash = Flash(7, program_size)
+        held = {}
+        arrival = 0
+        for boot in range(600 if FULL_RUN else 100):
+            label = "seed %d, boot %d" % (seed, boot)
+            flash.cut_at(1 + random.below(operation_count), random.choice(TEARS), random)
+            log = open_log(flash, lambda body: body[0] == 1, large_state)
+            found = dict(log.scan("c"))
+            for id in held:  # the last write before the cut may have come through
+                assert found.get(id) in held[id] or _may_go(held[id]) and id not in found, label
+            held = {id: [found[id]] for id in found}
+            try:
+                while True:
+                    ids = ["%d" % random.below(40) for _ in range(1 + random.below(3))]
+                    before = {id: held.get(id, [None]) for id in ids}
+                    puts = []
+                    for id in ids:
+                        arrival += 1
+                        body = bytes([random.below(2)]) + b"%d" % arrival
+                        body += bytes(random.below(150) if random.below(4) else 1000)
+                        puts.append(("c", id, arrival, body))
+                        held[id] = held.get(id, [None]) + [body]
+                    try:
+                        log.commit(puts)
+                        held.update({put[1]: [put[3]] for put in puts})
+                    except StoreFull:
+                        held.update(before)
+            except PowerCut:
+                flash.power_on()
+        log = open_log(flash, lambda body: True, large_state)
+        for i in range(100):
+            log.commit([("c", "%d" % i, arrival + i, bytes(100))])
+
+
+def large_state():
+    return [(META, "state", 0, bytes(2900))]
+
+
+def _may_go(bodies):
+    return any([body is None or body[0] == 1 for body in bodies])
+
+
+def test_the_flash_of_these_tests_tears_as_it_says():
+    for kind, data, results in (
+        (PROGRAM, b"\x0f" * 4, (b"\x55" * 4, b"\5\5UU", b"\5\5\5U", b"\5" * 4)),
+        (ERASE, b"\xff" * 4096, (b"\x55" * 4, b"\xff" * 4, b"\xff" * 4, b"\xff" * 4)),
+    ):
+        flash = Flash(1)
+        flash.writeblocks(0, b"\x55" * 4096, 0)
+        for tear, result in zip((NOTHING, HALF, ALL_BUT_ONE, ALL), results):
+            after = flash.after((kind, 0, 0, data), tear, None).image
+            assert bytes(after[:4]) == result, tear
+            assert after[4095] == (0xFF if kind == ERASE and tear == ALL else 0x55)
+        torn = flash.after((kind, 0, 0, data), SOME_CELLS, Random(1)).image
+        assert set(torn[4:]) - {0x55} == set() if kind == PROGRAM else len(set(torn)) > 10
+        flash.cut_at(1, HALF, None)
+        with raises(PowerCut):
+            flash._operate(kind, 0, 0, data)
+        with raises(PowerCut):
+            flash.ioctl(6, 0)
+        assert bytes(flash.image[:4]) == results[1]
