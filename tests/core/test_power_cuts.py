@@ -27,6 +27,16 @@ from edge_peer.core.errors import StoreFull
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.store import Store
 
+try:
+    from pytest import mark
+
+    slow = mark.slow
+except ImportError:  # MicroPython, where it is quick
+
+    def slow(test):
+        return test
+
+
 FULL_RUN = sys.implementation.name == "cpython"
 STEP_COUNT = 350
 SAMPLE = 1 if FULL_RUN else 17  # every how many-th image is looked at
@@ -175,6 +185,7 @@ class Script:
         return used
 
 
+@slow
 def test_nothing_acknowledged_is_lost_wherever_the_power_fails():
     for seed, program_size in ((31, 1), (32, 256)):
         script = Script(seed, program_size)
