@@ -32,7 +32,10 @@ class Flash:
     def __init__(self, block_count, program_size=1, image=None):
         self.block_count = block_count
         self.program_size = program_size
-        self.image = bytearray(image or b"\xff" * (block_count * BLOCK_SIZE))
+        self.image = bytearray(image or block_count * BLOCK_SIZE)
+        if not image:
+            for start in range(0, len(self.image), BLOCK_SIZE):
+                self.image[start : start + BLOCK_SIZE] = b"\xff" * BLOCK_SIZE
         self.erase_counts = [0] * block_count
         self.operation_count = 0
         self.read_bytes = 0
