@@ -21,6 +21,7 @@ if hasattr(gc, "threshold"):
 
 class MemoryLog:
     authors_max = 100
+    document_bytes_max = 262_144
 
     def __init__(self):
         self.arrival_max = 0

@@ -18,6 +18,7 @@ class Receiver:
         self.refused_count = 0
         self.expected: int | None = None  # the cursor to go on from; None after a HELLO of ours
         self._store = store
+        self._oversized_count = store.oversized_count
         self._neighbour = neighbour
 
     def handle_delta(self, delta: "Delta", their_epoch: int) -> bool:
@@ -47,6 +48,8 @@ class Receiver:
             return
         self.expected = done.cursor
         self._store.set_cursor(self._neighbour, (done.cursor, done.cursor, their_epoch))
+        if self._store.oversized_count != self._oversized_count:
+            return  # K would claim, and pass on, that nothing is missing
         learned = {self._neighbour: done.own_seq}
         if covers_us:
             for author, seq, evicted in done.entries:

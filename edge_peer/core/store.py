@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         """What keeps the bytes; the docstrings of core/log.py are the contract."""
 
         arrival_max: int
+        document_bytes_max: int
         authors_max: int  # of whom the store's own entry can keep track
 
         def get(self, collection: str, id: str) -> bytes | None: ...
@@ -85,6 +86,7 @@ class Store:
         self.cursors: dict[bytes, Cursor] = {}
         self.epoch = 0
         self.own_seq = 0
+        self.oversized_count = 0  # documents of neighbours, above what this store takes
         self.future_count = 0  # writes whose clock was more than a day ahead of ours
         self._clock = HybridClock(wall_ms)
         self._listeners: list[Callable[[list[Put]], None]] = []
@@ -171,7 +173,10 @@ class Store:
                 self.arrival = arrival
                 half = len(records) // 2
                 if not half:
-                    raise
+                    if len(documents.encode(puts[collection, id][1])) <= self.log.document_bytes_max:
+                        raise
+                    self.oversized_count += 1  # there will never be room for it
+                    return 0
                 return self._merge(records[:half]) + self._merge(records[half:])
         return len(puts)
 
@@ -194,7 +199,13 @@ class Store:
 
     def learn_durable(self, vector: "Vector") -> bool:
         """Take what a neighbour says of D; return whether something was new."""
-        ours = {author: seq for author, seq in vector.items() if self.known(author)}
+        ours = {}
+        room = self.log.authors_max - len(self.durable)
+        for author, seq in vector.items():
+            is_new = author not in self.durable and not self.known(author)
+            room -= is_new
+            if not is_new or room >= 0:
+                ours[author] = seq
         if self.keeps_all or not _raise(self.durable, ours):
             return False
         self._leaving = {}

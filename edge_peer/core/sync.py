@@ -297,6 +297,7 @@ class Sync:
                     room -= size
                     puts.append(put)
                     bodies.append(needed)
+                    self._their_authors.update([cell.author for cell in needed.values()])
         if not puts:
             return b""
         self.sent_count += len(puts)

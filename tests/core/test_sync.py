@@ -275,6 +275,41 @@ def test_a_neighbour_that_knows_everybody_makes_nobody_remember_them():
     assert board.store.unsynced_count() == 0
 
 
+def test_what_a_subscriber_holds_of_others_is_known_to_be_durable():
+    board, big = Peer("board"), Peer("big", BIG)
+    board.wanted = (("SELECT * FROM readings", b""),)
+    stranger = documents.make({"n": codec.pack(7)}, 1 << 40, b"stranger", 5)
+    big.store.merge([("readings", "x", stranger)])
+    big.store.learn({b"stranger": 5})
+    Wire(board, big).run()
+    assert board.readings() == [7]
+    assert board.store.is_durable(board.store.get("readings", "x"))
+
+
+def test_a_document_too_large_for_a_store_is_left_out_and_never_taken_for_stored():
+    board, relay, big = Peer("board"), Peer("relay", GATEWAY), Peer("big", BIG)
+    commit = relay.store.log.commit
+
+    def bounded(puts):
+        if max([len(put[3]) for put in puts if put[0]] or [0]) > 300:
+            raise StoreFull("too large")
+        commit(puts)
+
+    relay.store.log.commit = bounded
+    relay.store.log.document_bytes_max = 300
+    board.insert(n=1)
+    board.insert(n=2, text="x" * 400)
+    board.insert(n=3)
+    down, up = Wire(board, relay), Wire(relay, big)
+    for _ in range(3):
+        down.run()
+        up.run()
+    assert relay.readings() == big.readings() == [1, 3]
+    assert relay.store.oversized_count == 1
+    assert down.sessions[0].sync.sent_count == 3  # not again and again
+    assert board.store.unsynced_count() > 0
+
+
 def test_a_peer_of_another_app_is_turned_away():
     board, other = Peer("board"), Peer("big", BIG, app_id=b"B" * 16)
     board.insert(n=1)
