@@ -173,7 +173,8 @@ class Store:
                 self.arrival = arrival
                 half = len(records) // 2
                 if not half:
-                    if len(documents.encode(puts[collection, id][1])) <= self.log.document_bytes_max:
+                    size = len(documents.encode(puts[collection, id][1]))
+                    if size <= self.log.document_bytes_max:
                         raise
                     self.oversized_count += 1  # there will never be room for it
                     return 0
