@@ -34,3 +34,14 @@ class Random:
 
     def choice(self, items):
         return items[self.below(len(items))]
+
+
+try:
+    from pytest import mark
+
+    slow = mark.slow
+except ImportError:
+
+    def slow(test):
+        """Mark a test that takes more than a few seconds; a board knows no marks."""
+        return test

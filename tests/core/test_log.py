@@ -4,7 +4,7 @@ import struct
 import sys
 from binascii import crc32, hexlify
 
-from helpers import Random, raises
+from helpers import Random, raises, slow
 from log_contract import contents, fill, keep_all, keep_none, nothing, run_all
 from nor_flash import BLOCK_SIZE, ERASE, PROGRAM, Flash
 
@@ -172,6 +172,7 @@ def test_collections_are_bounded():
     log.commit([("c0", "b", 98, b"")])
 
 
+@slow
 def test_at_the_quota_it_goes_on_for_thousands_of_inserts_and_wears_all_blocks_alike():
     for program_size, block_count in ((1, 6), (256, 8), (1, 16)):
         flash = Flash(block_count, program_size)
@@ -198,6 +199,7 @@ def test_an_insert_at_the_quota_costs_less_than_four_hundredths_of_an_erase():
     assert flash.programmed_bytes - before[2] < 1.3 * (100 + 19 + 8) * count
 
 
+@slow
 def test_documents_that_must_stay_are_copied_on_for_ever_and_never_in_the_way():
     """The worst mixture: full of what must stay, and every change is as large as it can be."""
     for block_count in (6, 9, 12):
@@ -287,6 +289,7 @@ def test_a_smaller_quota_takes_effect_with_the_next_document():
 # Flash that fails
 
 
+@slow
 def test_a_failing_operation_leaves_all_or_nothing_and_the_log_usable():
     for program_size in (1, 256):
         for number in range(1, 120, 1 if FULL_RUN else 13):
@@ -342,6 +345,7 @@ def _flash_to_damage():
     return flash, {(name, id): body for name, id, _, body in log.since(0, 999)}, versions
 
 
+@slow
 def test_one_damaged_byte_loses_one_document_at_most_and_is_reported():
     flash, held, versions = _flash_to_damage()
     image = bytes(flash.image)

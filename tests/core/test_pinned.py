@@ -4,7 +4,7 @@ import struct
 import sys
 from binascii import crc32
 
-from helpers import Random, raises
+from helpers import Random, raises, slow
 from lfs import LittleFs
 from nor_flash import BLOCK_SIZE, TEARS, Flash
 
@@ -208,6 +208,7 @@ def flash_without_pins():
     return flash
 
 
+@slow
 def test_the_power_may_fail_at_every_operation_of_making_the_pins():
     start = flash_without_pins()
     random = Random(51)
@@ -223,6 +224,7 @@ def test_the_power_may_fail_at_every_operation_of_making_the_pins():
     assert number > 5 * 5 * PIN_COUNT
 
 
+@slow
 def test_however_often_the_power_fails_the_pins_get_made():
     random = Random(52)
     for turn in range(40 if FULL_RUN else 6):
@@ -238,6 +240,7 @@ def test_however_often_the_power_fails_the_pins_get_made():
 # Files and log on one littlefs
 
 
+@slow
 def test_files_and_log_share_one_littlefs_and_never_touch_each_other():
     flash = Flash(64, PROGRAM_SIZE)
     random = Random(53)

@@ -8,7 +8,7 @@ it is opened, compared, written to and opened again. MicroPython tries samples.
 
 import sys
 
-from helpers import Random, raises
+from helpers import Random, raises, slow
 from nor_flash import (
     ALL,
     ALL_BUT_ONE,
@@ -26,16 +26,6 @@ from edge_peer.core import document as documents
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.store import Store
-
-try:
-    from pytest import mark
-
-    slow = mark.slow
-except ImportError:  # MicroPython, where it is quick
-
-    def slow(test):
-        return test
-
 
 FULL_RUN = sys.implementation.name == "cpython"
 STEP_COUNT = 350
@@ -194,6 +184,7 @@ def test_nothing_acknowledged_is_lost_wherever_the_power_fails():
         assert script.image_count * SAMPLE > 5 * STEP_COUNT
 
 
+@slow
 def test_however_often_the_power_fails_the_log_goes_on():
     """A full device comes up again and again for a few operations only.
 

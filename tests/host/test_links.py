@@ -42,6 +42,7 @@ def test_readings_cross_a_serial_line(board, gateway):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_noisy_serial_line_costs_time_and_nothing_else(board, gateway):
     async def main():
         noise = Noise(seed=1, interval_bytes=400)
@@ -117,6 +118,7 @@ def test_readings_cross_mqtt(board, big, broker):
     assert big.numbers() == list(range(50))
 
 
+@pytest.mark.slow
 def test_a_broker_may_come_late_and_go(board, big, tmp_path):
     async def main():
         broker = Mosquitto(tmp_path)

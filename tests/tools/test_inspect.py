@@ -247,6 +247,7 @@ def newer(image):
     return bytes(head) + crc32(head).to_bytes(4, "little") + image[20:]
 
 
+@pytest.mark.slow
 def test_what_is_no_store_is_called_what_it_is_in_one_line(tmp_path, image, gateway):
     gateway[1].store.log.close()
     wrong_files(tmp_path, bytes(image[2].image), gateway[0])
