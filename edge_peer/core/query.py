@@ -175,9 +175,6 @@ class Parser:
         kind, text, _ = self.tokens[self.at]
         return (kind == NAME and text.upper() == word) or (kind == SIGN and text == word)
 
-    def sees_sign(self, *signs: str) -> bool:
-        return self.tokens[self.at][0] == SIGN and self.tokens[self.at][1] in signs
-
     def takes(self, word: str) -> bool:
         if not self.sees(word):
             return False

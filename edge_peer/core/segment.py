@@ -227,8 +227,7 @@ class Ring:
         self.is_torn = self._find_end(self.current)
         opened = self._opened(self.current)
         given_up = 0 if opened is None else opened[0] - (opened[2] >> 16)
-        is_void = self.is_torn and given_up in [self.numbers[block] for block in blocks[:-1]]
-        return is_void
+        return self.is_torn and given_up in [self.numbers[block] for block in blocks[:-1]]
 
     def _find_end(self, block: int) -> bool:
         """Set where the records that count end; return whether anything is written behind them."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 class StreamChannel:
     def __init__(self, reader: "Any", writer: "Any", frame_size_max: int) -> None:
-        self.received_bytes = 0
-        self.sent_bytes = 0
         self._reader = reader
         self._writer = writer
         self._frame_size_max = frame_size_max
@@ -35,13 +33,11 @@ class StreamChannel:
         data = await self._reader.read(self._frame_size_max)
         if not data:
             raise OSError("end of stream")
-        self.received_bytes += len(data)
         return self._decoder.receive(data)
 
     async def send(self, frames: "list[bytes]") -> None:
         for frame in frames:
             data = encode(frame)
-            self.sent_bytes += len(data)
             try:
                 self._writer.write(data)
             except RuntimeError as error:  # what uvloop says of a transport that has closed
