@@ -37,7 +37,7 @@ class MqttIngress:
     def __init__(self, links: Links, settings: dict[str, object]) -> None:
         self._links = links
         self._settings = settings
-        self._prefix = f"edge-peer/{links.local.app_id.hex()}"
+        self._app_id = links.local.app_id
         self._channels: dict[str, mqtt.MqttChannel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Future[str] | None = None
@@ -45,16 +45,17 @@ class MqttIngress:
 
     async def run(self) -> None:
         """Stay connected to the broker, for ever."""
+        label = mqtt.label(self._settings)
         delay_ms = RECONNECT_MS_MIN
         while True:
             self._gone = gone = asyncio.get_running_loop().create_future()
             client_id = f"edge-peer-big-{self._links.local.store.author.hex()}"
-            broker = mqtt.Broker(self._settings, client_id, [f"{self._prefix}/to-big/+"])
+            broker = mqtt.Broker(self._settings, client_id, [mqtt.topic_to_big(self._app_id, "+")])
             broker.on_message = self._route(broker)
             broker.on_lost = self._lose
             try:
                 await broker.start()
-                system.log(f"{mqtt.label(self._settings)}: connected")
+                system.log(f"{label}: connected")
                 delay_ms = RECONNECT_MS_MIN
                 reason = await gone
             except OSError as error:
@@ -63,7 +64,6 @@ class MqttIngress:
                 for channel in list(self._channels.values()):
                     channel.lose("the broker is gone")
                 await broker.stop()
-            label = mqtt.label(self._settings)
             system.log(f"{label}: {reason}; trying again in {delay_ms} ms")
             await asyncio.sleep(delay_ms / 1000)
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
@@ -86,7 +86,7 @@ class MqttIngress:
         return deliver
 
     def _open(self, broker: mqtt.Broker, author: str) -> None:
-        channel = mqtt.MqttChannel(broker, f"{self._prefix}/to-peer/{author}")
+        channel = mqtt.MqttChannel(broker, mqtt.topic_to_peer(self._app_id, author))
         self._channels[author] = channel
         task = asyncio.create_task(self._run_link(author, channel))
         self._tasks.add(task)

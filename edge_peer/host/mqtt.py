@@ -33,6 +33,15 @@ _MESSAGE_SIZE_MAX = 262_144 + 4096
 MEDIUM = Medium("mqtt", 3, _MESSAGE_SIZE_MAX + 8, _MESSAGE_SIZE_MAX, 20_000, 100)
 
 
+def topic_to_big(app_id: bytes, author: str) -> str:
+    """author: hexadecimal digits, or MQTT's + for all."""
+    return f"edge-peer/{app_id.hex()}/to-big/{author}"
+
+
+def topic_to_peer(app_id: bytes, author: str) -> str:
+    return f"edge-peer/{app_id.hex()}/to-peer/{author}"
+
+
 def label(settings: dict[str, Any]) -> str:
     return f"mqtt {settings.get('host')}:{settings.get('port', PORT)}"
 
@@ -40,13 +49,11 @@ def label(settings: dict[str, Any]) -> str:
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, "MqttChannel"]:
     """Raises OSError when the broker does not answer or refuses."""
     author = local.store.author.hex()
-    prefix = f"edge-peer/{local.app_id.hex()}"
-    broker = Broker(settings, f"edge-peer-{author}", [f"{prefix}/to-peer/{author}"])
-    channel = MqttChannel(broker, f"{prefix}/to-big/{author}")
+    broker = Broker(settings, f"edge-peer-{author}", [topic_to_peer(local.app_id, author)])
+    channel = MqttChannel(broker, topic_to_big(local.app_id, author), owns_broker=True)
     broker.on_message = lambda topic, payload, acknowledge: channel.deliver(payload, acknowledge)
     broker.on_lost = channel.lose
     await broker.start()
-    channel.closes_broker = True
     return MEDIUM, channel
 
 
@@ -155,10 +162,9 @@ class Broker:
 class MqttChannel:
     """The frames of one link, as transport/pump.py moves them."""
 
-    def __init__(self, broker: Broker, topic: str) -> None:
-        self.closes_broker = False
-        self.sent_bytes = 0
-        self.received_bytes = 0
+    def __init__(self, broker: Broker, topic: str, owns_broker: bool = False) -> None:
+        """owns_broker: no other link shares the connection, which ends with this one."""
+        self._owns_broker = owns_broker
         self._broker = broker
         self._topic = topic
         self._inbox: deque[tuple[bytes, Callable[[], None]]] = deque()
@@ -189,16 +195,14 @@ class MqttChannel:
             self._arrived.clear()
             await self._arrived.wait()
         payload, self._handled = self._inbox.popleft()
-        self.received_bytes += len(payload)
         return [payload]
 
     async def send(self, frames: list[bytes]) -> None:
         if self._lost:
             raise OSError(self._lost)
         for frame in frames:
-            self.sent_bytes += len(frame)
             self._broker.publish(self._topic, frame)
 
     async def close(self) -> None:
-        if self.closes_broker:
+        if self._owns_broker:
             await self._broker.stop()
