@@ -24,11 +24,11 @@ def run_all(new_medium):
             raise
 
 
-def keep_all(body):
+def keep_all(collection, id, body, may_lose):
     return False
 
 
-def keep_none(body):
+def keep_none(collection, id, body, may_lose):
     return True
 
 
@@ -184,7 +184,7 @@ def check_the_oldest_go_first(open_log):
 
 
 def check_only_documents_that_may_go_are_evicted(open_log):
-    log = open_log(lambda body: body[0] == 1, nothing)
+    log = open_log(lambda collection, id, body, may_lose: body[0] == 1, nothing)
     for i in range(400):
         may_go = i % 10 > 0 or i > 100
         log.commit([("c", "id%05d" % i, i + 1, bytes([may_go]) + bytes(100))])
@@ -199,7 +199,7 @@ def check_only_documents_that_may_go_are_evicted(open_log):
 def check_the_entries_of_before_erase_are_there_when_documents_have_gone(open_log):
     asked = []
 
-    def evict(body):
+    def evict(collection, id, body, may_lose):
         asked.append(body)
         return True
 
@@ -221,7 +221,7 @@ def check_the_entries_of_before_erase_are_there_when_documents_have_gone(open_lo
 
 def check_documents_that_had_to_stay_go_when_told_again(open_log):
     durable = []
-    log = open_log(lambda body: bool(durable), nothing)
+    log = open_log(lambda collection, id, body, may_lose: bool(durable), nothing)
     arrival = fill(log)
     durable.append(True)
     with raises(StoreFull):
@@ -232,7 +232,7 @@ def check_documents_that_had_to_stay_go_when_told_again(open_log):
 
 
 def check_if_not_enough_may_go_nothing_goes(open_log):
-    log = open_log(lambda body: body[0] == 1, nothing)
+    log = open_log(lambda collection, id, body, may_lose: body[0] == 1, nothing)
     log.commit([("c", "small", 1, b"\1")])
     arrival = fill(log, 2)
     before = contents(log)
@@ -240,13 +240,13 @@ def check_if_not_enough_may_go_nothing_goes(open_log):
         with raises(StoreFull):
             log.commit([("c", "large", arrival, bytes(log.document_bytes_max))])
         assert contents(log) == before
-    log = open_log(lambda body: body[0] == 1, nothing)
+    log = open_log(lambda collection, id, body, may_lose: body[0] == 1, nothing)
     assert contents(log) == before
 
 
 def check_a_document_that_may_go_and_is_replaced_stays(open_log):
     durable = []
-    log = open_log(lambda body: body in durable, nothing)
+    log = open_log(lambda collection, id, body, may_lose: body in durable, nothing)
     log.commit([("c", "a", 1, bytes(700))])
     arrival = fill(log, 2)
     durable.append(bytes(700))
@@ -262,7 +262,7 @@ def check_a_document_that_may_go_and_is_replaced_stays(open_log):
 
 def check_the_number_of_documents_is_bounded(open_log):
     may_go = []
-    log = open_log(lambda body: bool(may_go), nothing)
+    log = open_log(lambda collection, id, body, may_lose: bool(may_go), nothing)
     count_max = log.status()["documents_max"]
     for i in range(1, count_max + 1):
         log.commit([("c", "%d" % i, i, b"")])
@@ -317,7 +317,7 @@ def _check_random(open_log, seed):
     durable = [0]
     model = {}
 
-    def evict(body):
+    def evict(collection, id, body, may_lose):
         return int(body[:6]) <= durable[0]
 
     log = open_log(evict, nothing)

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.log import BlockDevice
-    from edge_peer.core.store import BeforeErase, Evict
+    from edge_peer.core.log import BlockDevice, Evict
+    from edge_peer.core.store import BeforeErase
 
 DOCUMENTS_MAX = 2_000
 PINNED_COUNT = 72  # blocks: 288 KiB of the 848 that a Pico W has for files

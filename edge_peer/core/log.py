@@ -14,7 +14,7 @@ store's own entries ("meta"); they have room of their own and are never evicted.
 Three bounds, each looked at before a byte is programmed:
 
 * The quota bounds the bytes of documents, `document_count_max` their number. A
-  commit above either evicts: the oldest documents that `evict(body)` lets go, a
+  commit above either evicts: the oldest documents that `evict` lets go, a
   segment's worth at a time, are listed in one "drops" record, together with the
   entries that `before_erase()` returns.
 * META_BYTES_MAX bounds the store's own entries.
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from edge_peer.core.segment import BlockDevice as BlockDevice
 
     Put = tuple[str, str, int, bytes]  # collection, id, arrival, body
+    Evict = Callable[[str, str, bytes, bool], bool]
     Entry = tuple[int, int, bytes, bytes]  # kind, arrival, key, body
 
 META = ""  # the collection of the store's own entries
@@ -75,14 +76,15 @@ class FlashLog:
         self,
         device: "BlockDevice",
         document_count_max: int,
-        evict: "Callable[[bytes], bool]",
+        evict: "Evict",
         before_erase: "Callable[[], list[Put]]",
         program_size: int = 1,
     ) -> None:
         """Open the log of a device, or begin one on a blank device; nothing is written yet.
 
-        evict(body) says whether a document may go. before_erase() returns the store's
-        own entries that must be durable when documents go.
+        evict(collection, id, body, may_lose) says whether a document may go, even if it
+        is nowhere else (may_lose). before_erase() returns the store's own entries that
+        must be durable when documents go.
         program_size: 1 where the flash takes any length, 256 where it takes whole
         pages (RP2040), which are then filled up with 0xFF.
         Raises StorageError if the device is too small, of a newer version, or not ours.
@@ -281,7 +283,8 @@ class FlashLog:
         spare_bytes = min(COMMIT_BYTES_MAX, self.quota_bytes // 8)
         spare_count = self._document_count_max // 8
         for location, record in self._not_looked_at():
-            if self._evict(_body_of(record)):
+            collection, id = _names_of(record)
+            if self._evict(collection, id, _body_of(record), False):
                 leaving[location] = aligned(len(record))
                 size += leaving[location]
             if size >= needed_bytes + spare_bytes and len(leaving) >= needed_count + spare_count:

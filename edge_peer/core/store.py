@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Put
+    from edge_peer.core.log import Evict, Put
 
     Vector = dict[bytes, int]
     Cursor = tuple[int, int, int]
     Write = tuple[str, str | None, dict[str, bytes]]  # collection, id, {path: packed value}
     Puts = dict[tuple[str, str], tuple[int, Document]]
-    Evict = Callable[[bytes], bool]
     BeforeErase = Callable[[], list[Put]]
 
     class Log(Protocol):
@@ -271,7 +270,7 @@ class Store:
         for listener in self._listeners:
             listener(items)
 
-    def _may_evict(self, body: bytes) -> bool:
+    def _may_evict(self, collection: str, id: str, body: bytes, may_lose: bool) -> bool:
         document = documents.decode(body)
         if self.keeps_all or not self.is_durable(document):
             return False

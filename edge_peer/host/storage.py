@@ -27,8 +27,8 @@ from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
 
 if TYPE_CHECKING:
-    from edge_peer.core.log import Put
-    from edge_peer.core.store import BeforeErase, Evict
+    from edge_peer.core.log import Evict, Put
+    from edge_peer.core.store import BeforeErase
 
 APPLICATION_ID = 0x45504C31  # "EPL1"; https://www.sqlite.org/fileformat2.html#application_id
 VERSION = 1
@@ -265,12 +265,13 @@ class SqliteLog:
         spare_bytes, spare_count = self.quota_bytes // SPARE, self._document_count_max // SPARE
         leaving = self._leaving  # what an earlier call found is in it, if that was not enough
         size = sum(leaving.values())
-        for arrival, id, body in self._db.execute(
-            "SELECT arrival, id, body FROM doc WHERE arrival > ? AND arrival <= ? ORDER BY arrival",
+        for collection, id, arrival, body in self._db.execute(
+            "SELECT collection, id, arrival, body FROM doc"
+            " WHERE arrival > ? AND arrival <= ? ORDER BY arrival",
             (self._looked_at, newest),
         ):
             self._looked_at = arrival
-            if self._evict(body):
+            if self._evict(collection, id, body, False):
                 leaving[arrival] = _size(id, len(body))
                 size += leaving[arrival]
             if size >= needed_bytes + spare_bytes and len(leaving) >= needed_count + spare_count:

@@ -128,7 +128,11 @@ def test_opening_writes_nothing():
 def test_ram_holds_what_reading_the_flash_again_finds():
     for seed, program_size in ((21, 1), (22, 256)):
         flash = Flash(BLOCK_COUNT, program_size)
-        log = open_log(flash, lambda body: len(body) % 4 > 0, lambda: [(META, "e", 0, bytes(99))])
+        log = open_log(
+            flash,
+            lambda collection, id, body, may_lose: len(body) % 4 > 0,
+            lambda: [(META, "e", 0, bytes(99))],
+        )
         for step in range(40):
             label = "seed %d, step %d" % (seed, step)
             try:
@@ -146,11 +150,11 @@ def test_ram_holds_what_reading_the_flash_again_finds():
 
 def test_a_refused_commit_costs_the_flash_nothing():
     flash = Flash(BLOCK_COUNT)
-    log = open_log(flash, lambda body: len(body) == 1)
+    log = open_log(flash, lambda collection, id, body, may_lose: len(body) == 1)
     log.commit([("c", "may go", 1, b"x")])
     arrival = fill(log, 2)
     count = flash.operation_count
-    for one in (log, open_log(flash, lambda body: len(body) == 1)):
+    for one in (log, open_log(flash, lambda collection, id, body, may_lose: len(body) == 1)):
         for size in (100, 1000, 1025):
             for _ in range(20):
                 with raises(StoreFull):
@@ -225,7 +229,11 @@ def test_documents_that_must_stay_are_copied_on_for_ever_and_never_in_the_way():
 def test_large_commits_and_large_states_leave_room_to_copy():
     for seed in range(6 if FULL_RUN else 2):
         flash = Flash(11)
-        log = open_log(flash, lambda body: body[0] == 1, lambda: [(META, "e", 0, bytes(2900))])
+        log = open_log(
+            flash,
+            lambda collection, id, body, may_lose: body[0] == 1,
+            lambda: [(META, "e", 0, bytes(2900))],
+        )
         random = Random(seed)
         arrival = 1
         for _ in range(400 if FULL_RUN else 150):
@@ -254,7 +262,7 @@ def _check_since(log):
 
 def test_looking_for_documents_to_evict_reads_little():
     flash = Flash(16)
-    log = open_log(flash, lambda body: body[0] == 1)
+    log = open_log(flash, lambda collection, id, body, may_lose: body[0] == 1)
     for i in range(1, 1000):
         if i == 900:
             flash.read_bytes = 0
@@ -330,7 +338,7 @@ def test_flash_that_does_not_keep_what_is_written_is_noticed():
 def _flash_to_damage():
     """Return flash with documents, batches, changes and evictions, and what it holds and held."""
     flash = Flash(6)
-    log = open_log(flash, lambda body: body[0] == 1)
+    log = open_log(flash, lambda collection, id, body, may_lose: body[0] == 1)
     versions = {}
     for i in range(1, 130):
         puts = [("c", "%03d" % (i % 80), 3 * i, bytes([i < 70]) + b"%05d" % i + bytes(40))]
@@ -354,7 +362,7 @@ def test_one_damaged_byte_loses_one_document_at_most_and_is_reported():
     for at in range(3, end + 100, 29 if FULL_RUN else 1501):
         flash.image[:] = image
         flash.image[at] ^= 0xFF if at & 1 else 1 << at % 8
-        log = open_log(flash, lambda body: body[0] == 1)
+        log = open_log(flash, lambda collection, id, body, may_lose: body[0] == 1)
         found = {(name, id): body for name, id, _, body in log.since(0, 999)}
         missing = [key for key in held if key not in found]
         older = [key for key in held if found.get(key, held[key]) != held[key]]

@@ -54,7 +54,9 @@ def open_pins(flash, count=PIN_COUNT):
 
 
 def open_log(device):
-    return FlashLog(device, 150, lambda body: True, lambda: [], PROGRAM_SIZE)
+    return FlashLog(
+        device, 150, lambda collection, id, body, may_lose: True, lambda: [], PROGRAM_SIZE
+    )
 
 
 def blocks_of(flash, count=PIN_COUNT):
@@ -385,13 +387,17 @@ def test_a_pico_has_its_log_in_pinned_blocks_and_writes_whole_pages():
     settings = {"pinned": FOLDER, "blocks": PIN_COUNT, "documents_max": 7}
     try:
         with LittleFs(flash, is_new=True):
-            log = storage.open_log(settings, lambda body: True, lambda: [])
+            log = storage.open_log(
+                settings, lambda collection, id, body, may_lose: True, lambda: []
+            )
             for i in range(1, 300):
                 log.commit([("c", "%d" % i, i, bytes(40))])
-            again = storage.open_log(settings, lambda body: True, lambda: [])
+            again = storage.open_log(
+                settings, lambda collection, id, body, may_lose: True, lambda: []
+            )
             assert again.document_count() == log.document_count() <= 7
             assert again.get("c", "299") == bytes(40)
     finally:
         del sys.modules["rp2"]
     with raises(ConfigError, "partition"):
-        storage.open_log({}, lambda body: True, lambda: [])
+        storage.open_log({}, lambda collection, id, body, may_lose: True, lambda: [])

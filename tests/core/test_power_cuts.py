@@ -33,7 +33,7 @@ SAMPLE = 1 if FULL_RUN else 17  # every how many-th image is looked at
 NEIGHBOUR = b"neighbor"
 
 
-def open_log(flash, evict=lambda body: False, before_erase=lambda: []):
+def open_log(flash, evict=lambda collection, id, body, may_lose: False, before_erase=lambda: []):
     return FlashLog(flash, 100, evict, before_erase, flash.program_size)
 
 
@@ -198,7 +198,7 @@ def test_however_often_the_power_fails_the_log_goes_on():
         for boot in range(600 if FULL_RUN else 100):
             label = "seed %d, boot %d" % (seed, boot)
             flash.cut_at(1 + random.below(operation_count), random.choice(TEARS), random)
-            log = open_log(flash, lambda body: body[0] == 1, large_state)
+            log = open_log(flash, lambda collection, id, body, may_lose: body[0] == 1, large_state)
             found = dict(log.scan("c"))
             for id in held:  # the last write before the cut may have come through
                 assert found.get(id) in held[id] or _may_go(held[id]) and id not in found, label
@@ -221,7 +221,7 @@ def test_however_often_the_power_fails_the_log_goes_on():
                         held.update(before)
             except PowerCut:
                 flash.power_on()
-        log = open_log(flash, lambda body: True, large_state)
+        log = open_log(flash, lambda collection, id, body, may_lose: True, large_state)
         for i in range(100):
             log.commit([("c", "%d" % i, arrival + i, bytes(100))])
 

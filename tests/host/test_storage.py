@@ -92,7 +92,7 @@ WRITER = """
 import sys
 import tempfile
 from edge_peer.host import storage
-log = storage.open_log({"path": sys.argv[1]}, lambda body: False, lambda: [])
+log = storage.open_log({"path": sys.argv[1]}, lambda *_: False, lambda: [])
 while True:
     numbers = (log.arrival_max + 1, log.arrival_max + 2)
     log.commit([("c", "%d" % number, number, b"x") for number in numbers])
@@ -235,7 +235,7 @@ def test_a_scan_goes_on_while_documents_come_and_change(medium):
 
 
 def test_its_totals_are_those_of_its_rows(medium):
-    log = medium(lambda body: body[0] % 2 == 0)
+    log = medium(lambda collection, id, body, may_lose: body[0] % 2 == 0)
     random = Random(5)
     for arrival in range(1, 500):
         body = random.bytes(1 + random.below(300))
@@ -244,7 +244,7 @@ def test_its_totals_are_those_of_its_rows(medium):
         except StoreFull:
             log.evict_again()
         if random.below(60) == 0:
-            log = medium(lambda body: body[0] % 2 == 0)
+            log = medium(lambda collection, id, body, may_lose: body[0] % 2 == 0)
         sizes = [storage._size(put[1], len(put[3])) for put in log.since(0, 1000)]
         assert (log.document_count(), log.status()["used_bytes"]) == (len(sizes), sum(sizes)), (
             "seed 5, arrival %d" % arrival

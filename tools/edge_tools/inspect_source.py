@@ -79,7 +79,7 @@ class FlashImage:
         self.version = max(versions, key=versions.count) - ord("0") if versions else 1
         self._ring = Ring(self, 1)
         room = len(starts) * BLOCK_SIZE // 32  # more documents than fit
-        self._log = FlashLog(self, room, lambda body: False, list)
+        self._log = FlashLog(self, room, lambda collection, id, body, may_lose: False, list)
         self.quota_bytes: int | None = self._log.quota_bytes
 
     # The block protocol
