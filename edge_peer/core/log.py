@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     Entry = tuple[int, int, bytes, bytes]  # kind, arrival, key, body
 
 META = ""  # the collection of the store's own entries
+# Groups of documents that have limits, beside the collections: all of them, and
+# those that are carried only for others.
+WHOLE = "*"
+RELAYED = "*relayed"
 META_BYTES_MAX = 3072  # of all of them: the vectors of about 80 authors
 COLLECTION_COUNT_MAX = 64  # each is in RAM
 COLLECTION_BYTES_MAX = 64
