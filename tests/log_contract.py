@@ -4,21 +4,25 @@ What every log is held to: core/log.py on flash, host/storage.py in SQLite.
 Each `check_…(open_log)` starts on a medium of its own with a quota of a few
 kilobytes. open_log(evict, before_erase) opens the log; called again it opens
 the same medium again, as after a restart. new_medium() makes an open_log.
+Each `limits_…(open_log)` gives limits, too: open_log(evict, before_erase, limits).
 Runs on CPython and MicroPython.
 """
 
 from helpers import Random, raises
 
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import META
 
 LIMIT = 10_000  # more than a medium holds
 
 
 def run_all(new_medium):
-    for name in sorted(CHECKS):
+    checks = dict(CHECKS)
+    checks.update(LIMIT_CHECKS)
+    for name in sorted(checks):
         try:
-            CHECKS[name](new_medium())
+            checks[name](new_medium())
         except Exception:
             print("the contract fails at", name)
             raise
@@ -369,4 +373,138 @@ def check_names_that_are_too_long_are_refused(open_log):
     assert contents(log) == ([], [], 0, 0)
 
 
+# Limits by group: of the store, of a collection, of what is carried only for others
+
+
+def put(arrival, name="c", size=100):
+    return (name, "id%05d" % arrival, arrival, bytes(size))
+
+
+def ids(log, name="c"):
+    return sorted([id for id, _ in log.scan(name)])
+
+
+def limits_totals_count_documents_and_bytes_of_each_group_also_after_reopening(open_log):
+    log = open_log(keep_all, nothing)
+    assert log.totals(WHOLE) == log.totals(RELAYED) == log.totals("c") == (0, 0)
+    log.commit([put(1), put(2, "d"), (META, "state", 2, b"s")])
+    log.commit([put(3), put(4)], [4])
+    one = log.totals("d")[1]
+    for _ in range(2):
+        assert log.totals("c") == (3, 3 * one) and log.totals("d") == (1, one)
+        assert log.totals(WHOLE) == (4, 4 * one) and log.totals(RELAYED) == (1, one)
+        log = open_log(keep_all, nothing, {WHOLE: (None, 50), RELAYED: (9999, None)})
+    log.commit([("c", "id00004", 5, bytes(100)), ("c", "id00003", 6, bytes(100))], [6])
+    assert log.totals(RELAYED) == (1, one) and log.totals("c") == (3, 3 * one)
+    log.commit([("c", "id00003", 7, bytes(100))])
+    assert log.totals(RELAYED) == (0, 0)
+
+
+def limits_a_collection_stays_within_its_own_and_the_others_are_not_asked(open_log):
+    asked = []
+
+    def evict(collection, id, body, may_lose):
+        asked.append(collection)
+        return True
+
+    log = open_log(evict, nothing, {WHOLE: (None, 100), "c": (None, 5), "d": (1000, None)})
+    log.commit([put(1, "other")])
+    for arrival in range(2, 60):
+        log.commit([put(arrival, "c" if arrival % 2 else "d")])
+        assert log.totals("c")[0] <= 5 and log.totals("d")[1] <= 1000
+    assert set(asked) == {"c", "d"} and ids(log, "other") == ["id00001"]
+    assert ids(log)[-1] == "id00059" and log.totals("d")[0] >= 3
+
+
+def limits_relayed_documents_have_a_share_of_their_own(open_log):
+    log = open_log(keep_none, nothing, {WHOLE: (None, 100), RELAYED: (None, 5)})
+    log.commit([put(1), put(2)])
+    for arrival in range(3, 60):
+        log.commit([put(arrival)], [arrival])
+        assert log.totals(RELAYED)[0] <= 5
+    assert "id00001" in ids(log) and "id00002" in ids(log) and "id00059" in ids(log)
+    with raises(StoreFull, "5"):
+        log.commit([put(arrival) for arrival in range(60, 66)], range(60, 66))
+    log.commit([put(arrival) for arrival in range(60, 66)])
+
+
+def limits_hold_for_a_commit_that_touches_several_groups(open_log):
+    log = open_log(keep_none, nothing, {WHOLE: (None, 20), RELAYED: (None, 9), "c": (None, 6)})
+    random = Random(4)
+    arrival = 0
+    for _ in range(200):
+        puts = []
+        for _ in range(1 + random.below(4)):
+            arrival += 1
+            puts.append((random.choice("cde"), "%d" % random.below(60), arrival, bytes(20)))
+        log.commit(puts, [put[2] for put in puts if put[2] % 3 == 0])
+        assert log.totals(WHOLE)[0] <= 20 and log.totals(RELAYED)[0] <= 9
+        assert log.totals("c")[0] <= 6
+        for name, id, number, _ in puts:
+            last = [one[2] for one in puts if one[:2] == (name, id)][-1]
+            assert number < last or log.get(name, id) == bytes(20)
+    groups = (WHOLE, RELAYED, "c", "d", "e")
+    again = open_log(keep_none, nothing)
+    assert [log.totals(group) for group in groups] == [again.totals(group) for group in groups]
+
+
+def limits_what_would_be_lost_goes_only_if_nothing_else_helps(open_log):
+    asked = []
+
+    def evict(collection, id, body, may_lose):
+        asked.append((id, may_lose))
+        return may_lose or body[0] == 1
+
+    log = open_log(evict, nothing, {WHOLE: (None, 100), "c": (None, 10)})
+    for arrival in range(1, 11):
+        log.commit([("c", "%02d" % arrival, arrival, bytes([arrival % 5 == 0]))])
+    log.commit([("c", "11", 11, b"\0")])
+    assert ids(log)[:4] == ["01", "02", "03", "04"] and not any([one[1] for one in asked])
+    for arrival in range(12, 15):
+        log.commit([("c", "%02d" % arrival, arrival, b"\0")])
+    left = ids(log)
+    assert "05" not in left and "10" not in left and "01" not in left and "14" in left
+    assert [one[0] for one in asked if one[1]] == ["01", "02"]  # and no more than it takes
+
+
+def limits_documents_dropped_by_name_go_with_the_stores_own_entries(open_log):
+    log = open_log(keep_all, lambda: [(META, "evicted", 9, b"E")])
+    log.commit([put(arrival) for arrival in range(1, 9)])
+    log.drop([("c", "id00003"), ("c", "not here"), ("d", "id00004"), ("c", "id00008")])
+    for _ in range(2):
+        assert ids(log) == ["id0000%d" % i for i in (1, 2, 4, 5, 6, 7)]
+        assert log.get(META, "evicted") == b"E" and log.totals("c")[0] == 6
+        log = open_log(keep_all, nothing)
+    log.drop([])
+    log.drop([("c", id) for id in ids(log)])
+    assert log.totals(WHOLE) == (0, 0) and log.collections() == []
+
+
+def limits_below_what_is_stored_open_and_name_both_figures(open_log):
+    log = open_log(keep_all, nothing)
+    log.commit([put(arrival) for arrival in range(1, 21)])
+    size = log.totals("c")[1]
+    log = open_log(keep_all, nothing, {WHOLE: (None, 100), "c": (size // 2, None)})
+    assert len(ids(log)) == 20
+    with raises(StoreFull, "%d" % (size // 2)):
+        log.commit([put(21)])
+    with raises(StoreFull, "%d" % (size + size // 20)):
+        log.commit([put(21)])
+    log.commit([("c", "id00001", 22, bytes(90)), put(23, "d")])  # takes no more than before
+    log = open_log(keep_none, nothing, {WHOLE: (None, 100), "c": (size // 2, None)})
+    log.commit([put(24)])
+    assert log.totals("c")[1] <= size // 2 and "id00024" in ids(log)
+
+
+def limits_of_bytes_hold_for_the_whole_store_below_what_the_medium_gives(open_log):
+    log = open_log(keep_none, nothing, {WHOLE: (2000, None)})
+    assert log.status()["quota_bytes"] == 2000
+    for arrival in range(1, 60):
+        log.commit([put(arrival)])
+        assert log.totals(WHOLE)[1] <= 2000
+    with raises(StoreFull):
+        log.commit([put(arrival, "c", 150) for arrival in range(60, 75)])
+
+
+LIMIT_CHECKS = {name[7:]: check for name, check in globals().items() if name.startswith("limits_")}
 CHECKS = {name[6:]: check for name, check in globals().items() if name.startswith("check_")}

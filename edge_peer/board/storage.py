@@ -4,11 +4,18 @@ The log of a board: which flash, and how much of it.
     {"pinned": "/edge_log", "blocks": 72}   RP2 and ESP32 as they come: board/pinned.py
     {"partition": "edge_log"}               an ESP32 partition of that label
     {"path": "flash.img", "blocks": 32}     a file that behaves as flash (the UNIX board)
-    and for each  "documents_max": 2000     4.7 bytes of RAM each
+
+and for each what documents may take, all of it optional:
+
+    "documents_max": 2000                   4.7 bytes of RAM each
+    "quota_bytes": 100000                   if less than what the flash gives
+    "relayed": {"quota_bytes": 20000, "documents_max": 500}
+    "collections": {"events": {"quota_bytes": 50000, "policy": "pin"}}
 """
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.log import FlashLog
+from edge_peer.core.limits import WHOLE, limits_of, pinned_bytes
+from edge_peer.core.log import FlashLog, device_quota_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +27,22 @@ if TYPE_CHECKING:
 DOCUMENTS_MAX = 2_000
 PINNED_COUNT = 72  # blocks: 288 KiB of the 848 that a Pico W has for files
 RP2_PROGRAM_SIZE = 256  # the SDK programs whole pages only
+PINNED_SHARE = 2  # documents that never go are copied on: beyond a half that wears the flash
 
 
 def open_log(settings: "dict[str, Any]", evict: "Evict", before_erase: "BeforeErase") -> FlashLog:
     """Raises ConfigError for settings that name no flash, StorageError for flash of others."""
+    limits = limits_of(settings)
+    limits[WHOLE] = (limits[WHOLE][0], limits[WHOLE][1] or DOCUMENTS_MAX)
     device, program_size = _device(settings)
-    count = settings.get("documents_max", DOCUMENTS_MAX)
-    return FlashLog(device, count, evict, before_erase, program_size)
+    quota_bytes = device_quota_bytes(device.ioctl(4, 0))
+    pinned = pinned_bytes(settings)
+    if pinned > quota_bytes // PINNED_SHARE:
+        raise ConfigError(
+            "%d bytes are pinned, of the %d that the flash gives at most %d can be"
+            % (pinned, quota_bytes, quota_bytes // PINNED_SHARE)
+        )
+    return FlashLog(device, limits, evict, before_erase, program_size)
 
 
 def _device(settings: "dict[str, Any]") -> "tuple[BlockDevice, int]":

@@ -14,7 +14,7 @@ Layout of a block (SPEC.md, "Flash log"), integers little-endian:
     40  the same 20 bytes again
     60  records, each at a multiple of 4:
         body length u16 | kind u8 | key length u8 | arrival u32 | CRC-32 | body
-        kind: 1 a document, 2 drops (core/log.py), | 0x40 FIRST | 0x80 MORE
+        kind: core/log.py says which, | 0x40 FIRST | 0x80 MORE
         CRC-32 over the first 8 bytes and the body; the body starts with the key
 
 A commit is one contiguous range of records: its first carries FIRST, all but its
@@ -36,6 +36,16 @@ from array import array
 from binascii import crc32
 
 from edge_peer.core.errors import StorageError
+from edge_peer.core.record import (
+    DOCUMENT,
+    DROPS,
+    FIRST,
+    HEADER_SIZE,
+    KIND,
+    MORE,
+    RELAYED_DOCUMENT,
+    aligned,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,14 +67,8 @@ BLOCK_COUNT_MAX = 1024  # a location is 10 bits of block and 10 bits of offset /
 BLOCK_COUNT_MIN = 6  # fewer leave no room beside what core/log.py keeps free
 RECORDS_AT = 60
 COMMIT_BYTES_MAX = BLOCK_SIZE - RECORDS_AT
-HEADER_SIZE = 12
 
-DOCUMENT = 1
-DROPS = 2
-FIRST = 0x40
-MORE = 0x80
-_KIND = 0x3F
-
+_KINDS = (DOCUMENT, DROPS, RELAYED_DOCUMENT)
 _HEAD_SIZE = 20
 _ERASED = b"FLc1"  # the last character is the version of the layout
 _OPENED = b"FLs1"
@@ -171,7 +175,7 @@ class Ring:
             return None
         header = self._read(block, offset, HEADER_SIZE)
         size, kind, _, _, checksum = struct.unpack("<HBBII", header)
-        if offset + HEADER_SIZE + size > BLOCK_SIZE or kind & _KIND not in (DOCUMENT, DROPS):
+        if offset + HEADER_SIZE + size > BLOCK_SIZE or kind & KIND not in _KINDS:
             return None
         record = self._read(block, offset, HEADER_SIZE + size)
         view = memoryview(record)
@@ -263,14 +267,3 @@ class Ring:
 def _sealed(magic: bytes, first: int, second: int, third: int) -> bytes:
     data = struct.pack("<4sIII", magic, first, second, third)
     return data + struct.pack("<I", crc32(data))
-
-
-def pack_record(kind: int, arrival: int, key: bytes, body: bytes) -> bytes:
-    """Return a record, filled up to where the next may begin."""
-    head = struct.pack("<HBBI", len(key) + len(body), kind, len(key), arrival)
-    checksum = struct.pack("<I", crc32(body, crc32(key, crc32(head))))
-    return head + checksum + key + body + bytes(-(len(key) + len(body)) % 4)
-
-
-def aligned(size: int) -> int:
-    return (size + 3) & ~3

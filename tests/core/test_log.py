@@ -9,6 +9,7 @@ from log_contract import contents, fill, keep_all, keep_none, nothing, run_all
 from nor_flash import BLOCK_SIZE, ERASE, PROGRAM, Flash
 
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import COLLECTION_COUNT_MAX, META, META_BYTES_MAX, FlashLog
 
 FULL_RUN = sys.implementation.name == "cpython"  # elsewhere samples
@@ -18,13 +19,14 @@ OPENED_AT = 20  # of a segment's head, and 40 of its copy
 RECORDS_AT = 60
 
 
-def open_log(flash, evict=keep_all, before_erase=nothing):
-    return FlashLog(flash, DOCUMENT_COUNT_MAX, evict, before_erase, flash.program_size)
+def open_log(flash, evict=keep_all, before_erase=nothing, limits=()):
+    limits = dict(limits) or {WHOLE: (None, DOCUMENT_COUNT_MAX)}
+    return FlashLog(flash, limits, evict, before_erase, flash.program_size)
 
 
 def new_medium():
     flash = Flash(BLOCK_COUNT)
-    return lambda evict, before_erase: open_log(flash, evict, before_erase)
+    return lambda evict, before_erase, limits=(): open_log(flash, evict, before_erase, limits)
 
 
 def fill_ring(log, seed, count=400):
@@ -284,12 +286,12 @@ def test_a_smaller_quota_takes_effect_with_the_next_document():
     log = open_log(flash)
     fill(log, 1, 10)
     count = log.document_count()
-    log = FlashLog(flash, 20, keep_all, nothing)
+    log = FlashLog(flash, {WHOLE: (None, 20)}, keep_all, nothing)
     log.commit([(META, "s", 1000, b"")])
     with raises(StoreFull):
         log.commit([("c", "new", 1000, b"")])
     assert log.document_count() == count
-    log = FlashLog(flash, 20, keep_none, nothing)
+    log = FlashLog(flash, {WHOLE: (None, 20)}, keep_none, nothing)
     log.commit([("c", "new", 1000, b"")])
     assert log.document_count() <= 20
 

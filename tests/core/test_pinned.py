@@ -11,7 +11,8 @@ from nor_flash import BLOCK_SIZE, TEARS, Flash
 from edge_peer.board import storage
 from edge_peer.board.pinned import PinnedBlocks, find_files
 from edge_peer.core.errors import ConfigError, StorageError
-from edge_peer.core.log import FlashLog
+from edge_peer.core.limits import RELAYED, WHOLE
+from edge_peer.core.log import FlashLog, device_quota_bytes
 
 FULL_RUN = sys.implementation.name == "cpython"  # elsewhere samples
 FOLDER = "/lfs/edge_log"
@@ -55,7 +56,11 @@ def open_pins(flash, count=PIN_COUNT):
 
 def open_log(device):
     return FlashLog(
-        device, 150, lambda collection, id, body, may_lose: True, lambda: [], PROGRAM_SIZE
+        device,
+        {WHOLE: (None, 150)},
+        lambda collection, id, body, may_lose: True,
+        lambda: [],
+        PROGRAM_SIZE,
     )
 
 
@@ -401,3 +406,42 @@ def test_a_pico_has_its_log_in_pinned_blocks_and_writes_whole_pages():
         del sys.modules["rp2"]
     with raises(ConfigError, "partition"):
         storage.open_log({}, lambda collection, id, body, may_lose: True, lambda: [])
+
+
+def test_pinned_collections_get_at_most_half_of_what_the_flash_gives():
+    flash = Flash(24, PROGRAM_SIZE)
+    sys.modules["rp2"] = _Rp2(flash)
+    settings = {"pinned": FOLDER, "blocks": PIN_COUNT, "collections": {}}
+    pins = settings["collections"]
+    quota_bytes = device_quota_bytes(PIN_COUNT)
+    try:
+        with LittleFs(flash, is_new=True):
+            pins["a"] = {"policy": "pin", "quota_bytes": quota_bytes // 2 - 1000}
+            pins["b"] = {"policy": "pin", "quota_bytes": 1000}
+            pins["c"] = {"policy": "drop-oldest", "documents_max": 9}
+            settings["relayed"] = {"quota_bytes": 2000}
+            limits = storage.open_log(settings, lambda *_: True, lambda: []).limits
+            assert limits["a"] == (quota_bytes // 2 - 1000, None) and limits["c"] == (None, 9)
+            assert limits[RELAYED] == (2000, None)
+            assert limits[WHOLE] == (quota_bytes, storage.DOCUMENTS_MAX)
+            pins["b"]["quota_bytes"] = 1002
+            with raises(
+                ConfigError, "%d bytes are pinned, of the %d" % (quota_bytes // 2 + 2, quota_bytes)
+            ):
+                storage.open_log(settings, lambda *_: True, lambda: [])
+    finally:
+        del sys.modules["rp2"]
+
+
+def test_limits_that_are_no_limits_are_a_mistake_of_the_settings():
+    for settings, text in (
+        ({"quota_bytes": "1"}, "storage: quota_bytes"),
+        ({"documents_max": 0}, "storage: quota_bytes and documents_max"),
+        ({"relayed": 5}, "storage.relayed"),
+        ({"collections": []}, "storage.collections"),
+        ({"collections": {"c": {"quota_bytes": -1}}}, "storage.collections.c: quota_bytes"),
+        ({"collections": {"c": {"policy": "pin"}}}, "c is pinned and needs a quota_bytes"),
+        ({"collections": {"*": {}}}, "no name of a collection"),
+    ):
+        with raises(ConfigError, text):
+            storage.open_log(settings, lambda *_: True, lambda: [])

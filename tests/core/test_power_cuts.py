@@ -24,6 +24,7 @@ from nor_flash import (
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import StoreFull
+from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.store import Store
 
@@ -34,7 +35,7 @@ NEIGHBOUR = b"neighbor"
 
 
 def open_log(flash, evict=lambda collection, id, body, may_lose: False, before_erase=lambda: []):
-    return FlashLog(flash, 100, evict, before_erase, flash.program_size)
+    return FlashLog(flash, {WHOLE: (None, 100)}, evict, before_erase, flash.program_size)
 
 
 def open_store(flash):

@@ -5,6 +5,7 @@ from nor_flash import Flash
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.store import CHECKPOINT_ARRIVALS, Store
 
@@ -16,7 +17,9 @@ NOW_MS = 1_700_000_000_000
 def open_store(flash, name=b"device", seed=1, wall_ms=None, keeps_all=False):
     random = Random(seed)
     return Store(
-        lambda evict, before_erase: FlashLog(flash, DOCUMENT_COUNT_MAX, evict, before_erase),
+        lambda evict, before_erase: FlashLog(
+            flash, {WHOLE: (None, DOCUMENT_COUNT_MAX)}, evict, before_erase
+        ),
         name,
         lambda: wall_ms,
         random.bytes,

@@ -14,6 +14,7 @@ from nor_flash import BLOCK_SIZE, Flash
 from users import ordinary_user
 
 from edge_peer import SmallPeer
+from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import FlashLog
 from edge_peer.core.store import Store
 from edge_peer.host import codec
@@ -58,7 +59,7 @@ def traces(folder):
 
 def board(flash, name=b"board", wall_ms=NOW_MS):
     return Store(
-        lambda evict, before_erase: FlashLog(flash, 200, evict, before_erase),
+        lambda evict, before_erase: FlashLog(flash, {WHOLE: (None, 200)}, evict, before_erase),
         name,
         lambda: wall_ms,
         Random(1).bytes,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_peer.core.errors import StorageError
+from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
 from edge_peer.host import storage
@@ -78,9 +79,9 @@ class FlashImage:
             raise ToolError("neither the image of a flash log nor an SQLite store")
         self.version = max(versions, key=versions.count) - ord("0") if versions else 1
         self._ring = Ring(self, 1)
-        room = len(starts) * BLOCK_SIZE // 32  # more documents than fit
-        self._log = FlashLog(self, room, lambda collection, id, body, may_lose: False, list)
-        self.quota_bytes: int | None = self._log.quota_bytes
+        limits = {WHOLE: (None, len(self._data) // 32)}  # more documents than fit
+        self._log = FlashLog(self, limits, lambda collection, id, body, may_lose: False, list)
+        self.quota_bytes: int | None = self._log.limits[WHOLE][0]
 
     # The block protocol
 

@@ -1,0 +1,88 @@
+"""
+How much a store may hold, of which documents.
+
+A *group* of documents has a limit of bytes and one of their number, each None for
+none. Groups are the whole store, the documents that are carried only for others,
+and each collection, by its name:
+
+    {WHOLE: (None, 2000), RELAYED: (20_000, None), "readings": (60_000, 1500)}
+
+The limits hold at every instant: room is made before a document is written.
+"""
+
+from edge_peer.core.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Limit = tuple[int | None, int | None]  # bytes, documents
+    Limits = dict[str, Limit]
+
+WHOLE = "*"
+RELAYED = "*relayed"
+
+
+class Totals:
+    """Documents and their bytes, by group."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, list[int]] = {}
+        self._whole = [0, 0]
+        self._relayed = [0, 0]
+
+    def of(self, group: str) -> "list[int]":
+        """Return [documents, bytes]."""
+        if group == WHOLE:
+            return self._whole
+        return self._relayed if group == RELAYED else self.collections.get(group, [0, 0])
+
+    def add(self, collection: str, is_relayed: bool, count: int, size: int) -> None:
+        """Count documents of one collection, or with numbers below 0 discount them."""
+        named = self.collections.setdefault(collection, [0, 0])
+        for total in (self._whole, named, self._relayed) if is_relayed else (self._whole, named):
+            total[0] += count
+            total[1] += size
+        if not named[0] and not named[1]:
+            del self.collections[collection]
+
+
+def groups_of(limits: "Limits", collection: str, is_relayed: bool) -> "list[str]":
+    """Return the limited groups of a document, the whole store last."""
+    groups = [collection] if collection in limits and collection[0] != "*" else []
+    return groups + [RELAYED, WHOLE] if is_relayed and RELAYED in limits else groups + [WHOLE]
+
+
+def limits_of(settings: "dict[str, Any]") -> "Limits":
+    """Return the limits that the settings of a store name; raises ConfigError."""
+    limits = {WHOLE: _limit(settings, "storage")}
+    if "relayed" in settings:
+        limits[RELAYED] = _limit(settings["relayed"], "storage.relayed")
+    collections = settings.get("collections", {})
+    if not isinstance(collections, dict):
+        raise ConfigError("storage.collections is an object with a member per collection")
+    for name in collections:
+        place = "storage.collections." + name
+        if not name or name[0] == "*":
+            raise ConfigError("%s is no name of a collection" % place)
+        limits[name] = _limit(collections[name], place)
+        if collections[name].get("policy") == "pin" and limits[name][0] is None:
+            raise ConfigError("%s is pinned and needs a quota_bytes" % place)
+    return limits
+
+
+def pinned_bytes(settings: "dict[str, Any]") -> int:
+    """Return the quotas of all pinned collections together, of settings that were checked."""
+    collections = settings.get("collections", {})
+    pinned = [one for one in collections.values() if one.get("policy") == "pin"]
+    return sum([one["quota_bytes"] for one in pinned])
+
+
+def _limit(settings: "Any", place: str) -> "Limit":
+    if not isinstance(settings, dict):
+        raise ConfigError("%s is an object" % place)
+    limit = (settings.get("quota_bytes"), settings.get("documents_max"))
+    for number in limit:
+        if number is not None and (not isinstance(number, int) or number <= 0):
+            raise ConfigError("%s: quota_bytes and documents_max are whole numbers above 0" % place)
+    return limit
