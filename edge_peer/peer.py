@@ -80,7 +80,7 @@ class Links:
                 )
         return links
 
-    def _wake(self, puts: "list[Put]") -> None:
+    def _wake(self, puts: "list[Put]", gone: "list[tuple[str, str]]") -> None:
         for pump in self.pumps:
             pump.wake()
 

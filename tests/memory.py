@@ -50,10 +50,14 @@ class MemoryLog:
     def collections(self):
         return sorted([name for name in self._collections if name != META])
 
-    def commit(self, puts):
+    def commit(self, puts, relayed=()):
         for collection, id, arrival, body in puts:
             self._collections.setdefault(collection, {})[id] = (arrival, body)
             self.arrival_max = max(self.arrival_max, arrival)
+
+    def drop(self, keys):
+        for collection, id in keys:
+            del self._collections[collection][id]
 
     def evict_again(self):
         pass

@@ -23,6 +23,7 @@ from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
 from edge_peer.core.document import SEPARATOR
 from edge_peer.core.store import Store
+from edge_peer.core.view import view
 from edge_peer.host import system
 from edge_peer.peer import INFO_COLLECTION
 
@@ -149,7 +150,9 @@ class Feed:
             step_s = time.monotonic()
             puts = self._store.log.since(max(self._cursor, 0), READ_COUNT)
             for collection, id, number, body in puts:
-                self._take(collection, id, documents.decode(body), number > self._live_from)
+                document = documents.decode(body)
+                if not documents.is_deleted(document):
+                    self._take(collection, id, document, number > self._live_from)
             self._cursor = puts[-1][2] if puts else arrival
             self.version += 1
             await asyncio.sleep(time.monotonic() - step_s)  # half of the time is everybody else's
@@ -182,7 +185,7 @@ class Feed:
         except ValueError:
             return
         if author in self._reports or len(self._reports) < REPORT_COUNT_MAX:
-            self._reports[author] = (documents.view(document, self._unpack), heard_ms)
+            self._reports[author] = (view(document, self._unpack), heard_ms)
 
     def _count(self, document: "Document", live: bool) -> None:
         """Count a document for who wrote it first, once: an update that we see later is none.
@@ -210,7 +213,7 @@ class Feed:
         """Return the numbers, and the text of LINE_FIELDS."""
         values: dict[str, Any] = {}
         for path, cell in document.items():
-            if len(cell.value) <= TEXT_BYTES_MAX:
+            if cell.kind == documents.REGISTER and len(cell.value) <= TEXT_BYTES_MAX:
                 value = self._unpack(cell.value)
                 if isinstance(value, str) if path in LINE_FIELDS else is_number(value):
                     values[path.replace(SEPARATOR, ".")] = value

@@ -64,7 +64,7 @@ class BigPeer:
         self.sync_port = options.sync_port
         self.started = asyncio.Event()  # set when both ports answer; then their numbers are known
         self._committed = asyncio.Event()
-        self.store.on_commit(lambda puts: self._committed.set())
+        self.store.on_commit(lambda puts, gone: self._committed.set())
 
     def execute(self, statement: str, arguments: dict[str, Any] | None = None) -> Result:
         """Run one DQL statement, durably. Raises QueryError, and StoreFull with nothing changed."""

@@ -5,7 +5,7 @@ Loaded with the first of them: a sensor that asks for no documents never is sent
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEPARATOR, SEQ_MAX, Cell
+from edge_peer.core.document import CELL_COUNT_MAX, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.messages import (
@@ -35,7 +35,7 @@ class DeltaReader:
 
     def __init__(self, decoder: "Decoder") -> None:
         self._decoder = decoder
-        self._shapes: list[tuple[str, list[str]] | None] = [None] * SHAPE_SLOTS
+        self._shapes: list[tuple[str, list[tuple[str, int]]] | None] = [None] * SHAPE_SLOTS
         self._stamp = 0
 
     def take(self, kind: int, reader: "Reader") -> "Delta | Done":
@@ -86,11 +86,12 @@ class DeltaReader:
             if collection is not None and collection != shape[0]:
                 raise FormatError("one record in two collections")
             collection = shape[0]
-            for path in shape[1]:
+            for path, cell_kind in shape[1]:
                 start = reader.position
                 end = value_end(reader.data, start, path.count(SEPARATOR))
                 value = reader.take(end - start)
-                document[path] = Cell(stamp, author, seq, REGISTER, value)
+                cell = document[path] = Cell(stamp, author, seq, cell_kind, value)
+                documents.check_cell(path, cell)
         if not id or not document or len(document) > CELL_COUNT_MAX:
             raise FormatError("a record without an id or fields, or with too many")
         return arrival, collection, id, document
@@ -101,15 +102,15 @@ class DeltaReader:
         self._decoder.seqs[slot] = seq
         return self._decoder.authors[slot], seq
 
-    def _take_shape(self, reader: "Reader") -> "tuple[str, list[str]]":
+    def _take_shape(self, reader: "Reader") -> "tuple[str, list[tuple[str, int]]]":
         slot, new = take_reference(reader, SHAPE_SLOTS)
         if new:
             collection = reader.text(COLLECTION_BYTES_MAX)
             if not collection:
                 raise FormatError("a collection without a name")
             count = reader.count(CELL_COUNT_MAX)
-            paths = [documents.take_cell_head(reader)[0] for _ in range(count)]
-            self._shapes[slot] = (collection, paths)
+            heads = [documents.take_cell_head(reader) for _ in range(count)]
+            self._shapes[slot] = (collection, heads)
         shape = self._shapes[slot]
         if shape is None:
             raise FormatError("shape slot %d was never defined" % slot)

@@ -7,10 +7,23 @@ values. A cell keeps its value as the MessagePack bytes that the author wrote,
 so that merging, storing and relaying never round a float.
 
 Every write has one *dot*, (author, seq), and one stamp (clock.py), and all the
-fields that it sets share them. Field by field the larger (stamp, author) wins,
-and of more than CELL_COUNT_MAX fields the newest stay. That makes merging
-commutative, associative and idempotent: any two peers that have seen the same
-writes hold the same bytes.
+cells that it makes share them. Of two cells of one path the one of higher `order`
+stays; four kinds of cells (core/kinds.py makes and reads the last three):
+
+    register    a value; its order is (stamp, author)
+    counter     what one author has added to a number
+    removed     no value; its order is just above that of the cell that it removes, so
+                that a write which the remover had not seen stays, if it is newer
+    attachment  a register that names a blob
+
+The empty path, LIFE, is the document's own cell: "removed" there is a tombstone, a
+register there that the document was created again. Cells ordered below it go. A
+document with a tombstone is invisible whatever else it holds: an update that
+crosses the delete does not bring it back.
+
+Of more than CELL_COUNT_MAX cells the highest stay. Each of these rules keeps a
+maximum or what is above one, which makes merging commutative, associative and
+idempotent: any two peers that have seen the same writes hold the same bytes.
 
 Layout (SPEC.md, "Documents"), the only encoding of a given document:
 
@@ -32,45 +45,93 @@ from edge_peer.core.packing import Reader, from_utf8, put_varint, to_utf8
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Document = dict[str, "Cell"]
+    Changes = dict[str, Any]  # path -> bytes | (kind, operand)
 
 AUTHOR_SIZE = 8
 STAMP_SIZE = 6
 PATH_BYTES_MAX = 128  # a name, or a few levels of them
 SEQ_MAX = (1 << 48) - 1  # one write a microsecond for nine years
-CELL_COUNT_MAX = 256  # per document: bounds what one can make a board build, and its runs
+# Per document, removed and hidden cells too: bounds what one can make a board build, and its runs.
+CELL_COUNT_MAX = 256
 VALUE_BYTES_MAX = 262_144  # 256 KiB, the largest document on Linux; boards have their own bound
 SEPARATOR = "\0"  # between the names of a path; no name contains it
 
-# Kinds of cells. The numbers of what later formats add are taken already, and
-# refused until then, so that an old peer never mistakes a counter for a value.
-REGISTER = 0  # 1 counter, 2 removed, 3 attachment
+REGISTER, COUNTER, REMOVED, ATTACHMENT = 0, 1, 2, 3
+LIFE = ""
+NIL = b"\xc0"  # the value of the LIFE cell
+_SEEN_SIZE = 2 + STAMP_SIZE + AUTHOR_SIZE  # a removed field: a bin of the stamp and author removed
 
 # Cells compare as tuples. What stands behind the author only matters for writers
 # that break the rule of one write per stamp.
 Cell = namedtuple("Cell", ("stamp", "author", "seq", "kind", "value"))
 
 
-def make(values: "dict[str, bytes]", stamp: int, author: bytes, seq: int) -> "Document":
-    """Return the document that one write of these values (see `flatten`) makes."""
-    return {path: Cell(stamp, author, seq, REGISTER, values[path]) for path in values}
+def make(
+    changes: "Changes", stamp: int, author: bytes, seq: int, old: "Document | None" = None
+) -> "Document":
+    """Return the document that one write makes, to be merged with the `old` one.
+
+    changes: {path: packed value, as from `flatten`, or (kind, operand)}. Operands: what
+    to add to a COUNTER; the packed token of an ATTACHMENT; None for REMOVED, which
+    takes the field and those below it, or, at LIFE, the document.
+    Raises ValueError for a counter that would leave 64 bits.
+    """
+    document: Document = {}
+    for path in changes:
+        value = changes[path]
+        if isinstance(value, bytes):
+            document[path] = Cell(stamp, author, seq, REGISTER, value)
+        else:
+            from edge_peer.core.kinds import change
+
+            change(document, path, value, Cell(stamp, author, seq, REGISTER, NIL), old or {})
+    for path in changes:  # what is set wins over what a removal above it took
+        if isinstance(changes[path], bytes):
+            document[path] = Cell(stamp, author, seq, REGISTER, changes[path])
+    return document
 
 
 def merge(ours: "Document", theirs: "Document") -> bool:
-    """Take every newer cell of `theirs` into `ours`; return whether there was one."""
+    """Take every higher cell of `theirs` into `ours`; return whether there was one."""
     taken = []
     for path, cell in theirs.items():
         have = ours.get(path)
-        if have is None or have < cell:
+        if have is None or _is_above(cell, have):
             ours[path] = cell
             taken.append(path)
-    if len(ours) > CELL_COUNT_MAX:
-        newest = sorted([(cell, path) for path, cell in ours.items()])
-        for _, path in newest[:-CELL_COUNT_MAX]:
+    is_cut = len(ours) > CELL_COUNT_MAX
+    if taken and LIFE in ours:
+        life = order(ours[LIFE])[:2]
+        low = [path for path in ours if order(ours[path])[:2] < life]
+        for path in low:
             del ours[path]
-        return any([path in ours for path in taken])
-    return bool(taken)
+        is_cut = is_cut or bool(low)
+    if len(ours) > CELL_COUNT_MAX:
+        highest = sorted([(path == LIFE, order(cell), path) for path, cell in ours.items()])
+        for _, _, path in highest[:-CELL_COUNT_MAX]:
+            del ours[path]
+    return any([path in ours for path in taken]) if is_cut else bool(taken)
+
+
+def order(cell: Cell) -> "tuple[Any, ...]":
+    """Return (stamp, author, …), by which the higher of two cells of one path stays."""
+    if cell.kind == REMOVED and len(cell.value) == _SEEN_SIZE:
+        stamp = int.from_bytes(cell.value[2 : 2 + STAMP_SIZE], "big")
+        return stamp, cell.value[2 + STAMP_SIZE :], 1, cell
+    return cell.stamp, cell.author, 0, cell
+
+
+def _is_above(cell: Cell, have: Cell) -> bool:
+    if cell.kind != REMOVED and have.kind != REMOVED:
+        return have < cell  # what `order` says, without making it
+    return order(have) < order(cell)
+
+
+def is_deleted(document: "Document") -> bool:
+    return LIFE in document and document[LIFE].kind == REMOVED
 
 
 def encode(document: "Document") -> bytes:
@@ -101,7 +162,8 @@ def decode(data: bytes) -> "Document":
         for _ in range(reader.count(CELL_COUNT_MAX)):
             path, kind = take_cell_head(reader)
             value = reader.take(reader.count(VALUE_BYTES_MAX))
-            document[path] = Cell(stamp, author, seq, kind, value)
+            cell = document[path] = Cell(stamp, author, seq, kind, value)
+            check_cell(path, cell)
         if len(document) > CELL_COUNT_MAX:
             raise FormatError("more than %d fields" % CELL_COUNT_MAX)
     if not reader.at_end():
@@ -137,12 +199,18 @@ def put_cell_head(out: bytearray, path: str, kind: int) -> None:
 
 def take_cell_head(reader: Reader) -> "tuple[str, int]":
     head = reader.count(PATH_BYTES_MAX << 2 | 3)
-    if head & 3 != REGISTER:
-        raise FormatError("cell kind %d is from a newer version" % (head & 3))
     path = from_utf8(reader.take(head >> 2))
     if path.count(SEPARATOR) >= DEPTH_MAX:
         raise FormatError("maps nested deeper than %d" % DEPTH_MAX)
-    return path, REGISTER
+    return path, head & 3
+
+
+def check_cell(path: str, cell: Cell) -> None:
+    """Raise FormatError for a cell that no writer makes."""
+    if cell.kind != REGISTER or path == LIFE:
+        from edge_peer.core.kinds import check
+
+        check(path, cell)
 
 
 def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "dict[str, bytes]":
@@ -156,26 +224,6 @@ def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "
     if len(values) > CELL_COUNT_MAX:
         raise ValueError("a document has at most %d fields" % CELL_COUNT_MAX)
     return values
-
-
-def view(document: "Document", unpack: "Callable[[bytes], object]") -> "dict[str, object]":
-    """Return the fields as the application sees them.
-
-    Where a value and a map's fields claim one name, the newer write wins. Cells
-    are laid over each other from the oldest to the newest to find out.
-    """
-    fields: dict[str, object] = {}
-    for cell, name in sorted([(cell, path) for path, cell in document.items()]):
-        inner = fields
-        if SEPARATOR in name:
-            *outer, name = name.split(SEPARATOR)
-            for one in outer:
-                deeper = inner.get(one)
-                if not isinstance(deeper, dict):
-                    deeper = inner[one] = {}
-                inner = deeper
-        inner[name] = unpack(cell.value)
-    return fields
 
 
 def _flatten(

@@ -92,7 +92,7 @@ class Executor:
                 write = self._write(statement, fields, seen)
                 if write is not None:
                     writes.append(write)
-        return Result("insert", [], self._store.insert(writes) if writes else [])
+        return Result("insert", [], self._store.write(writes) if writes else [])
 
     def _write(
         self, statement: Insert, fields: "Any", seen: "dict[str, set[str]]"

@@ -27,7 +27,7 @@ bytes and its values.
 from collections import namedtuple
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import AUTHOR_SIZE, REGISTER
+from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
@@ -185,17 +185,17 @@ class Encoder:
                 self._seqs[slot] = seq
             put_zigzag(out, stamp - self._stamp)
             self._stamp = stamp
-            self._put_shape(out, collection, tuple(paths))
+            self._put_shape(out, collection, [(path, document[path].kind) for path in paths])
             for path in paths:
                 out += document[path].value
 
-    def _put_shape(self, out: bytearray, collection: str, paths: "tuple[str, ...]") -> None:
-        _, new = self._shapes.refer(out, (collection, paths))
+    def _put_shape(self, out: bytearray, collection: str, heads: "list[tuple[str, int]]") -> None:
+        _, new = self._shapes.refer(out, (collection, tuple(heads)))
         if new:
             put_text(out, collection)
-            put_varint(out, len(paths))
-            for path in paths:
-                documents.put_cell_head(out, path, REGISTER)
+            put_varint(out, len(heads))
+            for path, kind in heads:
+                documents.put_cell_head(out, path, kind)
 
 
 class Decoder:

@@ -60,9 +60,9 @@ def from_utf8(raw: bytes) -> str:
 class Reader:
     """A place in `data` that only moves forward. Every method raises FormatError at the end."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, position: int = 0) -> None:
         self.data = data
-        self.position = 0
+        self.position = position
 
     def at_end(self) -> bool:
         return self.position >= len(self.data)

@@ -11,6 +11,7 @@ from edge_peer.core.evaluate import MISSING, evaluate, sort_key
 from edge_peer.core.expression import Select
 from edge_peer.core.packing import to_utf8
 from edge_peer.core.query import parse
+from edge_peer.core.view import fields_of, view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher
         fields = None
         for statement, arguments in parsed:
             if statement.collection == collection:
-                fields = fields or _fields(id, document, codec)
+                if documents.is_deleted(document):
+                    return True  # nobody can know whether it matched
+                if fields is None:
+                    fields = view(document, codec.unpack)
+                    fields["_id"] = id
                 if _is_true(statement.where, fields, arguments):
                     return True
         return False
@@ -84,15 +89,18 @@ def _check_arguments(statement: Select, arguments: "Fields") -> None:
 def _matching(
     statement: Select, arguments: "Fields", store: "Store", codec: "Codec"
 ) -> "Iterator[Fields]":
-    for id, document in _candidates(statement, arguments, store):
-        fields = _fields(id, document, codec)
+    for id, body in _candidates(statement, arguments, store):
+        fields = fields_of(body, codec.unpack)
+        if fields is None:
+            continue
+        fields["_id"] = id
         if _is_true(statement.where, fields, arguments):
             yield fields
 
 
 def _candidates(
     statement: Select, arguments: "Fields", store: "Store"
-) -> "Iterable[tuple[str, documents.Document]]":
+) -> "Iterable[tuple[str, bytes]]":
     where = statement.where
     if (
         where is not None
@@ -101,9 +109,10 @@ def _candidates(
         and where[2][0] in _CONSTANTS
     ):
         id = evaluate(where[2], {}, arguments)
-        document = store.get(statement.collection, id) if isinstance(id, str) else None
-        return [] if document is None else [(id, document)]
-    return store.scan(statement.collection, _text_in_all(where, arguments))
+        body = store.body(statement.collection, id) if isinstance(id, str) else None
+        return [] if body is None else [(id, body)]
+    part = _text_in_all(where, arguments)
+    return store.scan(statement.collection, (lambda body: part in body) if part else None)
 
 
 def _text_in_all(where: "Node | None", arguments: "Fields") -> bytes:
@@ -133,12 +142,6 @@ def _utf8(text: str) -> bytes:
 
 def _is_true(where: "Node | None", fields: "Fields", arguments: "Fields") -> bool:
     return where is None or evaluate(where, fields, arguments) is True
-
-
-def _fields(id: str, document: "documents.Document", codec: "Codec") -> "Fields":
-    fields = documents.view(document, codec.unpack)
-    fields["_id"] = id
-    return fields
 
 
 def _sorted(rows: "list[Fields]", statement: Select, arguments: "Fields") -> "list[Fields]":

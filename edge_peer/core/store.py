@@ -18,7 +18,22 @@ The vectors are themselves an entry of the log. It is written after a commit onc
 it is CHECKPOINT_ARRIVALS old; what came after it is read again at open. Older
 vectors are safe: they only make a neighbour send again what merges to nothing.
 Only E must be there before the documents are gone, and is written with that.
+
+Which documents may go when a limit of the log is reached is decided here. What the
+Big Peer has may always go, unless its collection is pinned; what it does not have,
+only if its author is this store and the policy of its collection says so by name:
+
+    refuse              (the default) nothing: writing raises StoreFull
+    drop-oldest         the oldest go first
+    drop-least-recent   the same, but what was read by its id since stays once
+    downsample          every second one goes, the oldest first, again and again
+    pin                 nothing ever goes, not even what the Big Peer has
+
+What went like that is counted in `lost_writes`. A tombstone goes as soon as the Big
+Peer has it; the Big Peer keeps all of them.
 """
+
+from binascii import crc32
 
 from edge_peer.core import document as documents
 from edge_peer.core.clock import STAMP_MAX, HybridClock
@@ -29,17 +44,20 @@ from edge_peer.core.packing import Reader, put_varint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
-    from edge_peer.core.document import Document
+    from edge_peer.core.batch import Batch
+    from edge_peer.core.document import Changes, Document
     from edge_peer.core.log import Evict, Put
 
     Vector = dict[bytes, int]
     Cursor = tuple[int, int, int]
-    Write = tuple[str, str | None, dict[str, bytes]]  # collection, id, {path: packed value}
+    Write = tuple[str, str | None, Changes]  # collection, id, see documents.make
     Puts = dict[tuple[str, str], tuple[int, Document]]
     BeforeErase = Callable[[], list[Put]]
+    Listener = Callable[[list[Put], list[tuple[str, str]]], None]
+    Keep = Callable[[bytes], bool]
 
     class Log(Protocol):
         """What keeps the bytes; the docstrings of core/log.py are the contract."""
@@ -52,15 +70,24 @@ if TYPE_CHECKING:
         def since(self, arrival: int, limit: int) -> list[Put]: ...
         def scan(self, collection: str) -> Iterator[tuple[str, bytes]]: ...
         def collections(self) -> list[str]: ...
-        def commit(self, puts: list[Put]) -> None: ...
+        def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None: ...
         def evict_again(self) -> None: ...
         def status(self) -> dict[str, int]: ...
 
 
 CHECKPOINT_ARRIVALS = 64
 AUTHOR_COUNT_MAX = 65_536  # in each vector: bounds what neighbours can make us keep
+REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
+    "refuse",
+    "drop-oldest",
+    "drop-least-recent",
+    "downsample",
+    "pin",
+)
+LOSING = (DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE)
+RECENT_BYTES = 128  # a bit for each document that was read, by a hash of its name
 _STATE_ID = "state"
-_STATE_VERSION = 1
+_STATE_VERSION = 2  # 1 had no count of lost writes
 _INCARNATION_SIZE = 4
 
 
@@ -72,13 +99,21 @@ class Store:
         wall_ms: "Callable[[], int | None]",
         entropy: "Callable[[int], bytes]",
         keeps_all: bool = False,
+        policies: "dict[str, str] | None" = None,
     ) -> None:
         """
         open_log(evict, before_erase) -> log   see core/log.py for the two callbacks
         wall_ms() -> Unix time in ms or None   entropy(n) -> n random bytes
         keeps_all: this is the Big Peer, whose own knowledge is what is durable.
+        policies: {collection: one of POLICIES}; "*" stands for the collections not named.
         """
         self.keeps_all = keeps_all
+        self.policies = policies or {}
+        # is_wanted(collection, id, document): what a relay carries only for others is not.
+        self.is_wanted: Callable[[str, str, Document], bool] | None = None
+        self.tells_gone = False  # whether a listener wants to hear what was evicted
+        self.batch: Batch | None = None  # that is open (core/batch.py)
+        self.lost_count = 0  # own writes that went before the Big Peer had them
         self.knowledge: Vector = {}
         self.evicted: Vector = {}
         self.durable: Vector = {}
@@ -88,60 +123,112 @@ class Store:
         self.oversized_count = 0  # documents of neighbours, above what this store takes
         self.future_count = 0  # writes whose clock was more than a day ahead of ours
         self._clock = HybridClock(wall_ms)
-        self._listeners: list[Callable[[list[Put]], None]] = []
-        self._leaving: Vector = {}  # E of the documents that may go and have not yet
+        self._listeners: list[Listener] = []
+        self._recent = bytearray(RECENT_BYTES)
+        self._keep_next = False  # of what is downsampled
+        self._forget_leaving()
+        self._gone: list[tuple[str, str]] = []
         self._saved_arrival = 0
         self._incarnation = b""
         self.arrival = 0
         self.log = open_log(self._may_evict, self._puts_before_erase)
         self._load(device_id, entropy)
 
-    def on_commit(self, listener: "Callable[[list[Put]], None]") -> None:
-        """Call `listener(puts)` after every commit of documents."""
+    def on_commit(self, listener: "Listener") -> None:
+        """Call `listener(puts, gone)` after every commit of documents.
+
+        gone: (collection, id) of what was evicted; empty unless `tells_gone` is set.
+        """
         self._listeners.append(listener)
 
     # Documents
 
     def get(self, collection: str, id: str) -> "Document | None":
-        body = self.log.get(collection, id)
-        return None if body is None else documents.decode(body)
+        """Return a document, unless it is deleted."""
+        body = self.body(collection, id)
+        document = None if body is None else documents.decode(body)
+        return None if document is None or documents.is_deleted(document) else document
 
-    def scan(self, collection: str, part: bytes = b"") -> "Iterator[tuple[str, Document]]":
-        """Yield (id, document) of a collection, if `part` is in its bytes, in no order."""
-        for id, body in self.log.scan(collection):
-            if part in body:
-                yield id, documents.decode(body)
+    def body(self, collection: str, id: str) -> "bytes | None":
+        """Return an encoded document; it may be deleted."""
+        self._touch(collection, id)
+        if self.batch is not None and (collection, id) in self.batch.puts:
+            return documents.encode(self.batch.puts[collection, id][1])
+        return self.log.get(collection, id)
 
-    def insert(self, writes: "list[Write]") -> "list[str]":
-        """Write [(collection, id or None, {path: packed value})], all or none; return the ids.
+    def scan(self, collection: str, keep: "Keep | None" = None) -> "Iterator[tuple[str, bytes]]":
+        """Yield (id, encoded document) of those that keep(encoded document) takes, in no order.
 
-        Durable on return. An id that exists gets the new values beside its others.
-        Raises StoreFull with nothing changed.
+        Deleted documents may be among them.
         """
-        arrival, last_stamp, own_seq = self.arrival, self._clock.last, self.own_seq
+        bodies = self.log.scan(collection)
+        if self.batch is not None:
+            bodies = self.batch.scan(collection, bodies)
+        for id, body in bodies:
+            if keep is None or keep(body):
+                yield id, body
+
+    def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
+        """Write [(collection, id or None, changes)], all or none; return the ids.
+
+        Durable on return, or with the end of the batch that is open. A document that
+        exists gets the changes beside what it has; a deleted one begins again.
+        Raises StoreFull, or ValueError as documents.make does, with nothing changed.
+        """
+        if self.batch is not None and stamps is None:
+            return self.batch.write(writes)
+        before = (self.arrival, self._clock.last, self.own_seq)
         puts: Puts = {}
+        try:
+            ids = self.put(puts, writes, stamps)
+            self.own_seq = self.arrival
+            self._commit(puts)
+        except (StoreFull, ValueError):
+            self.arrival, self._clock.last, self.own_seq = before
+            raise
+        return ids
+
+    def put(
+        self, puts: "Puts", writes: "list[Write]", stamps: "list[int] | None" = None
+    ) -> "list[str]":
+        """Add to `puts` what these writes make of the documents there, or in the store."""
         ids = []
-        for collection, id, values in writes:
+        for i in range(len(writes)):
+            collection, id, changes = writes[i]
             self.arrival += 1
+            stamp = self._clock.next() if stamps is None else stamps[i]
             old = None if id is None else self._current(puts, collection, id)
-            stamp = self._clock.next()
             if old is not None:
                 # Above what it replaces, even where that came from a clock ahead of ours.
                 stamp = max(stamp, 1 + max([cell.stamp for cell in old.values()]))
                 stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
-            new = documents.make(values, stamp, self.author, self.arrival)
+                if documents.is_deleted(old) and documents.LIFE not in changes:
+                    changes = dict(changes)
+                    changes[documents.LIFE] = documents.NIL
+            new = documents.make(changes, stamp, self.author, self.arrival, old)
             if old is not None:
                 documents.merge(old, new)
             id = id or automatic_id(stamp, self.author)
             puts[collection, id] = (self.arrival, old or new)
             ids.append(id)
-        self.own_seq = self.arrival
-        try:
-            self._commit(puts)
-        except StoreFull:
-            self.arrival, self._clock.last, self.own_seq = arrival, last_stamp, own_seq
-            raise
         return ids
+
+    def next_stamp(self) -> int:
+        return self._clock.next()
+
+    def evict(self, keys: "list[tuple[str, str]]") -> int:
+        """Let these documents go, here only; return how many stay, as they are not durable."""
+        gone = []
+        self.log.evict_again()
+        self._forget_leaving()
+        for collection, id in keys:
+            body = self.log.get(collection, id)
+            if body is not None and self._leaves(collection, id, documents.decode(body), False):
+                gone.append((collection, id))
+        if gone:
+            self.log.drop(gone)  # type: ignore[attr-defined]
+            self._tell([])
+        return len(keys) - len(gone)
 
     def merge(self, records: "list[tuple[str, str, Document]]") -> int:
         """Take a neighbour's documents, durable on return; return how many were new.
@@ -155,21 +242,24 @@ class Store:
         return self._merge(records)
 
     def _merge(self, records: "list[tuple[str, str, Document]]") -> int:
-        arrival = self.arrival
+        before = (self.arrival, self.own_seq)
         puts: Puts = {}
         for collection, id, new in records:
             old = self._current(puts, collection, id)
+            self.arrival += 1
             if old is None:
                 old = new
-            elif not documents.merge(old, new):
+            elif not documents.merge(old, new) and not self._is_buried(old, new):
+                self.arrival -= 1
                 continue
-            self.arrival += 1
+            if self._is_buried(old, new):
+                self._bury(old)
             puts[collection, id] = (self.arrival, old)
         if puts:
             try:
                 self._commit(puts)
             except StoreFull:
-                self.arrival = arrival
+                self.arrival, self.own_seq = before
                 half = len(records) // 2
                 if not half:
                     size = len(documents.encode(puts[collection, id][1]))
@@ -179,6 +269,27 @@ class Store:
                     return 0
                 return self._merge(records[:half]) + self._merge(records[half:])
         return len(puts)
+
+    def _is_buried(self, document: "Document", new: "Document") -> bool:
+        """Return whether a write that this Big Peer did not know meets its tombstone."""
+        return (
+            self.keeps_all
+            and documents.is_deleted(document)
+            and any([cell.seq > self.known(cell.author) for cell in new.values()])
+            and documents.LIFE not in new
+        )
+
+    def _bury(self, document: "Document") -> None:
+        """Tell of the tombstone again, with a dot that nobody has.
+
+        Peers that have dropped it would else keep what they got from the writer. Its
+        stamp rises by the least that makes it newer: what was created again since stays.
+        """
+        life = document[documents.LIFE]
+        self.own_seq = self.arrival
+        document[documents.LIFE] = documents.Cell(
+            life.stamp + 1, self.author, self.arrival, life.kind, life.value
+        )
 
     def is_durable(self, document: "Document") -> bool:
         """Return whether the Big Peer has all of this document's writes."""
@@ -208,7 +319,7 @@ class Store:
                 ours[author] = seq
         if self.keeps_all or not _raise(self.durable, ours):
             return False
-        self._leaving = {}
+        self._forget_leaving()
         self.log.evict_again()
         return True
 
@@ -245,15 +356,20 @@ class Store:
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())
         status["unsynced"] = self.unsynced_count()
+        status["lost_writes"] = self.lost_count
+        status["future_stamps"] = self.future_count
+        status["oversized"] = self.oversized_count
         return status
 
     # Private
 
     def _current(self, puts: "Puts", collection: str, id: str) -> "Document | None":
         """Return the document as the commit in the making has it, else as the log has it."""
-        if (collection, id) in puts:
-            return puts[collection, id][1]
-        return self.get(collection, id)
+        for waiting in (puts,) if self.batch is None else (puts, self.batch.puts):
+            if (collection, id) in waiting:
+                return dict(waiting[collection, id][1])
+        body = self.log.get(collection, id)
+        return None if body is None else documents.decode(body)
 
     def _commit(self, puts: "Puts") -> None:
         items = [
@@ -261,26 +377,87 @@ class Store:
             for key, (arrival, document) in puts.items()
         ]
         items.sort(key=lambda put: put[2])
-        self.log.commit(items)
+        relayed = [puts[key][0] for key in puts if self._is_relayed(key, puts[key][1])]
+        try:
+            self.log.commit(items, relayed)
+        except StoreFull:
+            if not any([policy in LOSING for policy in self.policies.values()]):
+                raise
+            self._forget_leaving()
+            self.log.evict_again()  # what stayed at the first thinning can go at the next
+            self.log.commit(items, relayed)
         if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
             try:
                 self.save()
             except StorageError:
                 pass  # the documents are durable; the next commit tries again
+        self._tell(items)
+
+    def _is_relayed(self, key: "tuple[str, str]", document: "Document") -> bool:
+        """Return whether a document is here only for others."""
+        return (
+            self.is_wanted is not None
+            and all([cell.author != self.author for cell in document.values()])
+            and not self.is_wanted(key[0], key[1], document)
+        )
+
+    def _tell(self, items: "list[Put]") -> None:
+        gone, self._gone = self._gone, []
         for listener in self._listeners:
-            listener(items)
+            listener(items, gone)
+
+    def _touch(self, collection: str, id: str) -> None:
+        if DROP_LEAST_RECENT in self.policies.values():
+            at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
+            self._recent[at >> 3] |= 1 << (at & 7)
+
+    def _was_touched(self, collection: str, id: str) -> bool:
+        """Return whether a document was read since it was asked for last.
+
+        Source: Corbató, "A paging experiment with the Multics system", 1968 ("clock").
+        """
+        at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
+        touched = bool(self._recent[at >> 3] & 1 << (at & 7))
+        self._recent[at >> 3] &= ~(1 << (at & 7))
+        return touched
 
     def _may_evict(self, collection: str, id: str, body: bytes, may_lose: bool) -> bool:
         document = documents.decode(body)
-        if self.keeps_all or not self.is_durable(document):
+        policy = self.policies.get(collection) or self.policies.get("*", REFUSE)
+        if documents.is_deleted(document):
+            return self._leaves(collection, id, document, False)
+        if policy == PIN or (policy == DROP_LEAST_RECENT and self._was_touched(collection, id)):
+            return False
+        if may_lose and policy == DOWNSAMPLE:
+            self._keep_next = not self._keep_next
+            if not self._keep_next:
+                return False
+        return self._leaves(collection, id, document, may_lose and policy in LOSING)
+
+    def _leaves(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
+        """Note what goes with a document, and return True; return False if it must stay."""
+        if self.keeps_all:
+            return False
+        waiting = [cell for cell in document.values() if cell.seq > self.durable_seq(cell.author)]
+        if waiting and not (may_lose and all([cell.author == self.author for cell in waiting])):
             return False
         for cell in document.values():
             self._leaving[cell.author] = max(self._leaving.get(cell.author, 0), cell.seq)
+        self._losing_count += bool(waiting)
+        if self.tells_gone:
+            self._leaving_names.append((collection, id))
         return True
+
+    def _forget_leaving(self) -> None:
+        self._leaving: Vector = {}  # E of the documents that may go and have not yet,
+        self._losing_count = 0  # how many of them the Big Peer lacks,
+        self._leaving_names: list[tuple[str, str]] = []  # and which they are
 
     def _puts_before_erase(self) -> "list[Put]":
         _raise(self.evicted, self._leaving)
-        self._leaving = {}
+        self.lost_count += self._losing_count
+        self._gone += self._leaving_names
+        self._forget_leaving()
         return [self._state_put()]
 
     def _state_put(self) -> "Put":
@@ -288,7 +465,7 @@ class Store:
 
     def _encode_state(self) -> bytes:
         out = bytearray([_STATE_VERSION]) + self._incarnation
-        for number in (self.epoch, self.arrival, self.own_seq, self._clock.last):
+        for number in (self.epoch, self.arrival, self.own_seq, self._clock.last, self.lost_count):
             put_varint(out, number)
         for vector in (self.knowledge, self.evicted, self.durable):
             put_varint(out, len(vector))
@@ -330,13 +507,15 @@ class Store:
 
     def _decode_state(self, data: bytes) -> None:
         reader = Reader(data)
-        if reader.byte() != _STATE_VERSION:
+        version = reader.byte()
+        if not 1 <= version <= _STATE_VERSION:
             raise StorageError("the store was written by a newer version")
         self._incarnation = reader.take(_INCARNATION_SIZE)
         self.epoch = reader.varint()
         self.arrival = reader.varint()
         self.own_seq = reader.varint()
         self._clock.last = reader.varint()
+        self.lost_count = reader.varint() if version > 1 else 0
         for vector in (self.knowledge, self.evicted, self.durable):
             for _ in range(reader.count(AUTHOR_COUNT_MAX)):
                 author = reader.take(documents.AUTHOR_SIZE)

@@ -8,23 +8,29 @@ from vectors.cases import load, same, value
 from edge_peer.core.clock import STAMP_MAX
 from edge_peer.core.codec import DEPTH_MAX, pack, unpack
 from edge_peer.core.document import (
+    ATTACHMENT,
     CELL_COUNT_MAX,
+    COUNTER,
+    LIFE,
+    NIL,
     PATH_BYTES_MAX,
     REGISTER,
+    REMOVED,
     SEQ_MAX,
     VALUE_BYTES_MAX,
     Cell,
     decode,
     encode,
     flatten,
+    is_deleted,
     make,
     merge,
+    order,
     runs_of,
-    take_cell_head,
-    view,
 )
 from edge_peer.core.errors import FormatError
-from edge_peer.core.packing import Reader
+from edge_peer.core.kinds import ENTRY, Attachment, packed_token
+from edge_peer.core.view import fields_of, view
 
 AUTHORS = (bytes(8), b"author-a", b"author-b", b"\xff" * 8)
 PATHS = ("a", "b", "c", "m\0a", "m\0b", "m", "é")
@@ -37,20 +43,33 @@ def from_case(cells):
     return document
 
 
-def any_write(random, paths=PATHS):
-    """One write: fields that share a stamp and a dot. Few stamps, so that many collide."""
+def any_write(random, old=None):
+    """One write: cells that share a stamp and a dot. Few stamps, so that many collide."""
     author = random.choice(AUTHORS)
     stamp = 1 + random.below(6)
-    values = {}
+    if old:
+        stamp = max(stamp, max([cell.stamp for cell in old.values()]))
+    changes = {}
     for _ in range(1 + random.below(3)):
-        values[random.choice(paths)] = pack(random.below(3))
-    return make(values, stamp, author, 1 + random.below(4))
+        path = random.choice(PATHS)
+        kind = random.below(12)
+        if kind == 0:
+            changes[path] = (REMOVED, None)
+        elif kind == 1:
+            changes[path] = (COUNTER, random.below(9) - 3)
+        elif kind == 2:
+            changes[path] = (ATTACHMENT, packed_token(Attachment(bytes(16), random.below(9), "")))
+        elif kind == 3:
+            changes[LIFE] = random.choice((NIL, (REMOVED, None)))
+        else:
+            changes[path] = pack(random.below(3))
+    return make(changes, stamp, author, 1 + random.below(4), old)
 
 
 def any_document(random):
     document = any_write(random)
-    for _ in range(random.below(4)):
-        merge(document, any_write(random))
+    for _ in range(random.below(6)):
+        merge(document, any_write(random, random.choice((None, document))))
     return document
 
 
@@ -96,8 +115,8 @@ def test_merging_is_commutative_associative_and_idempotent_byte_for_byte():
         random = Random(seed)
         a, b, c = [any_document(random) for _ in range(3)]
         expected = encode(merged(a, b, c))
-        for order in ((a, c, b), (b, a, c), (b, c, a), (c, a, b), (c, b, a)):
-            assert encode(merged(*order)) == expected, "seed %d" % seed
+        for sequence in ((a, c, b), (b, a, c), (b, c, a), (c, a, b), (c, b, a)):
+            assert encode(merged(*sequence)) == expected, "seed %d" % seed
         assert encode(merged(a, merged(b, c))) == expected, "seed %d" % seed
         assert encode(merged(merged(a, b), merged(b, c))) == expected, "seed %d" % seed
 
@@ -132,8 +151,8 @@ def test_a_writer_that_uses_a_stamp_twice_divides_nobody():
     expected = encode(merged(*cells))
     for seed in range(50):
         random = Random(seed)
-        order = [random.choice(cells) for _ in range(20)] + cells
-        assert encode(merged(*order)) == expected, "seed %d" % seed
+        sequence = [random.choice(cells) for _ in range(20)] + cells
+        assert encode(merged(*sequence)) == expected, "seed %d" % seed
 
 
 def test_of_too_many_fields_all_peers_keep_the_same():
@@ -196,10 +215,159 @@ def test_one_write_is_one_run():
     assert runs_of(document) == [((5, AUTHORS[0], 9), ["c"]), ((5, AUTHORS[1], 7), ["a", "b"])]
 
 
-def test_a_kind_of_a_newer_version_is_refused_and_not_mistaken_for_a_value():
-    for kind in (1, 2, 3):
-        with raises(FormatError, "newer version"):
-            take_cell_head(Reader(bytes([1 << 2 | kind]) + b"a"))
+# Beside values
+
+ONE, TWO, THREE = AUTHORS[1], AUTHORS[2], AUTHORS[3]
+
+
+def written(*writes):
+    """Return the document of these (changes, stamp, author), each made with the others at hand."""
+    document = {}
+    for changes, stamp, author in writes:
+        merge(document, make(changes, stamp, author, stamp, document))
+    return document
+
+
+def test_a_removed_field_is_gone_with_those_below_it():
+    document = written(
+        ({"a": pack(1), "m\0x": pack(2), "m\0y\0z": pack(3), "mm": pack(4)}, 1, ONE),
+        ({"m": (REMOVED, None), "a": (REMOVED, None)}, 2, TWO),
+    )
+    assert view(document, unpack) == {"mm": 4}
+    assert decode(encode(document)) == document
+    merge(document, make({"m\0x": pack(5)}, 3, ONE, 9))
+    assert view(document, unpack) == {"mm": 4, "m": {"x": 5}}
+
+
+def test_a_write_that_the_remover_had_not_seen_stays():
+    first = make({"a": pack(1)}, 5, ONE, 1)
+    removal = make({"a": (REMOVED, None)}, 9, TWO, 1, first)
+    newer = make({"a": pack(2)}, 6, THREE, 1)  # before the removal in time, and unknown to it
+    for writes in ((first, removal, newer), (newer, removal, first)):
+        assert view(merged(*writes), unpack) == {"a": 2}
+    assert view(merged(first, removal), unpack) == {}
+
+
+def test_a_map_that_is_set_anew_keeps_only_its_new_fields():
+    document = written(
+        ({"m\0x": pack(1), "m\0y": pack(2)}, 1, ONE),
+        ({"m": (REMOVED, None), "m\0x": pack(7)}, 2, ONE),
+    )
+    assert view(document, unpack) == {"m": {"x": 7}}
+
+
+def test_what_several_add_to_a_counter_is_added_up():
+    start = written(({"n": (COUNTER, 5)}, 1, ONE))
+    ours = merged(start, make({"n": (COUNTER, 2)}, 2, ONE, 2, start))
+    theirs = merged(start, make({"n": (COUNTER, -10)}, 2, TWO, 1, start))
+    for document in (merged(ours, theirs), merged(theirs, ours, start)):
+        assert view(document, unpack) == {"n": -3}
+    assert len(merged(ours, theirs)) == 2  # one entry each
+
+
+def test_adding_needs_no_knowledge_of_the_total():
+    document = written(({"n": (COUNTER, 5)}, 1, ONE), ({"n": (COUNTER, 1)}, 2, ONE))
+    evicted_and_counted_again = make({"n": (COUNTER, 3)}, 3, ONE, 3)
+    merge(document, evicted_and_counted_again)
+    assert view(document, unpack) == {"n": 9}
+    merge(document, make({"n": (COUNTER, 1)}, 4, ONE, 4, document))
+    assert view(document, unpack) == {"n": 10} and len(document) == 2
+
+
+def test_a_counter_goes_on_from_a_number_and_is_set_back_by_one():
+    document = written(({"n": pack(100)}, 1, ONE), ({"n": (COUNTER, 5)}, 2, TWO))
+    assert view(document, unpack) == {"n": 105}
+    merge(document, make({"n": pack(0)}, 3, ONE, 3, document))
+    assert view(document, unpack) == {"n": 0}
+    merge(document, make({"n": (COUNTER, 7)}, 4, TWO, 4, document))
+    assert view(document, unpack) == {"n": 7}
+    merge(document, make({"n": (REMOVED, None)}, 5, ONE, 5, document))
+    assert view(document, unpack) == {}
+    merge(document, make({"n": (COUNTER, 1)}, 6, TWO, 6, document))
+    assert view(document, unpack) == {"n": 1}
+
+
+def test_a_counter_that_would_leave_64_bits_is_refused():
+    document = written(({"n": (COUNTER, (1 << 63) - 1)}, 1, ONE))
+    with raises(ValueError, "64 bits"):
+        make({"n": (COUNTER, 1)}, 2, ONE, 2, document)
+    with raises(ValueError, "at most"):
+        make({"n" * 120: (COUNTER, 1)}, 2, ONE, 2)
+
+
+def test_an_attachment_is_a_token():
+    token = Attachment(b"0123456789abcdef", 5_000_000, "image/jpeg")
+    document = written(({"photo": (ATTACHMENT, packed_token(token))}, 1, ONE))
+    seen = view(decode(encode(document)), unpack)["photo"]
+    assert isinstance(seen, Attachment) and seen == token
+    for bad in ((b"short", 5, ""), (bytes(16), -1, ""), (bytes(16), 5, "t" * 65), ("x", 5, "")):
+        with raises(ValueError):
+            packed_token(Attachment(*bad))
+
+
+def test_a_deleted_document_is_small_and_invisible():
+    document = written(({"a": pack(1), "b": pack(2)}, 1, ONE), ({LIFE: (REMOVED, None)}, 2, TWO))
+    assert is_deleted(document) and len(document) == 1
+    assert view(document, unpack) == {} and fields_of(encode(document), unpack) is None
+    assert len(encode(document)) <= 21
+
+
+def test_an_update_that_crosses_a_delete_does_not_bring_the_document_back():
+    first = make({"a": pack(1), "b": pack(1)}, 1, ONE, 1)
+    delete = make({LIFE: (REMOVED, None)}, 5, TWO, 1, first)
+    for stamp in (3, 9):  # before the delete, and after it
+        update = make({"a": pack(2)}, stamp, THREE, 1, first)
+        for writes in ((first, delete, update), (update, delete, first)):
+            assert fields_of(encode(merged(*writes)), unpack) is None
+
+
+def test_a_document_that_is_created_again_has_nothing_of_its_former_life():
+    first = make({"a": pack(1), "b": pack(1)}, 1, ONE, 1)
+    delete = make({LIFE: (REMOVED, None)}, 5, TWO, 1, first)
+    again = make({LIFE: NIL, "a": pack(3)}, 6, TWO, 2)
+    old_update = make({"b": pack(9)}, 3, THREE, 1, first)
+    for writes in ((first, delete, again, old_update), (old_update, again, delete, first)):
+        document = merged(*writes)
+        assert view(document, unpack) == {"a": 3}
+        assert fields_of(encode(document), unpack) == {"a": 3}
+
+
+def test_a_cell_that_no_writer_makes_is_refused():
+    bad = (
+        ("a", REMOVED, NIL),
+        ("a", REMOVED, pack((9).to_bytes(6, "big") + ONE)),  # seen later than removed
+        ("a", REMOVED, pack(bytes(13))),
+        ("a", COUNTER, pack(1)),
+        ("a" + ENTRY + "x" * 19, COUNTER, pack(1)),
+        ("a", ATTACHMENT, pack([bytes(15), 1, ""])),
+        ("a", ATTACHMENT, pack({})),
+        (LIFE, REGISTER, pack(1)),
+        (LIFE, COUNTER, NIL),
+    )
+    for path, kind, packed in bad:
+        with raises(FormatError):
+            decode(encode({path: Cell(5, ONE, 5, kind, packed)}))
+
+
+def test_the_order_of_cells_is_total():
+    for seed in range(100):
+        random = Random(seed)
+        cells = []
+        for _ in range(3):
+            cells += any_document(random).values()
+        for one in cells:
+            for other in cells:
+                assert (order(one) == order(other)) == (one == other), "seed %d" % seed
+
+
+def test_what_queries_see_is_what_a_view_shows():
+    for seed in range(300):
+        document = any_document(Random(seed))
+        fields = fields_of(encode(document), unpack)
+        if is_deleted(document):
+            assert fields is None, "seed %d" % seed
+        else:
+            assert same(fields, view(document, unpack)), "seed %d" % seed
 
 
 # What an application writes and sees

@@ -23,6 +23,7 @@ from edge_peer.core.messages import (
     Hello,
     Know,
 )
+from edge_peer.core.view import view
 
 A = unhexlify("a1a2a3a4a5a6a7a8")
 STAMP = 0x190000000000
@@ -70,7 +71,7 @@ def test_the_vectors_mean_what_they_say():
             assert part.previous == case["previous"]
             for record, wanted in zip(part.records, case["records"]):
                 assert record[:3] == (wanted["arrival"], wanted["collection"], wanted["id"])
-                assert documents.view(record[3], codec.unpack) == wanted["fields"]
+                assert view(record[3], codec.unpack) == wanted["fields"]
 
 
 def test_messages_encode_to_the_vectors():

@@ -34,6 +34,10 @@ SAMPLE = 1 if FULL_RUN else 17  # every how many-th image is looked at
 NEIGHBOUR = b"neighbor"
 
 
+def held_by(store):
+    return {id: documents.decode(body) for id, body in store.scan("c")}
+
+
 def open_log(flash, evict=lambda collection, id, body, may_lose: False, before_erase=lambda: []):
     return FlashLog(flash, {WHOLE: (None, 100)}, evict, before_erase, flash.program_size)
 
@@ -76,7 +80,7 @@ class Script:
                     self._random.choice(steps)()
             except StoreFull:
                 self._learn()
-            self._held = dict(self._store.scan("c"))
+            self._held = held_by(self._store)
             for label, flash in self._images:
                 self._check(flash, before, "%s, step %d, %s" % (self.label, step, label))
             self._images = []
@@ -89,19 +93,19 @@ class Script:
         return self._random.bytes(size)
 
     def _insert(self):
-        self._store.insert([("c", None, {"v": self._value()})])
+        self._store.write([("c", None, {"v": self._value()})])
 
     def _update(self):
         if self._held:
             id = self._random.choice(sorted(self._held))
-            self._store.insert([("c", id, {self._random.choice("vw"): self._value()})])
+            self._store.write([("c", id, {self._random.choice("vw"): self._value()})])
 
     def _batch(self):
         writes = []
         for i in range(2 + self._random.below(4)):
             id = None if i % 2 else "shared%d" % self._random.below(9)
             writes.append(("c", id, {"v": self._random.bytes(self._random.below(40))}))
-        self._store.insert(writes)
+        self._store.write(writes)
 
     def _merge(self):
         records = []
@@ -133,7 +137,7 @@ class Script:
         """All of the step's writes are there or none; of the others only what may go is not."""
         self.image_count += 1
         store = open_store(flash)
-        found = dict(store.scan("c"))
+        found = held_by(store)
         for id in found:
             assert found[id] in (before.get(id), self._held.get(id)), label
         changed = [id for id in self._held if self._held[id] != before.get(id)]
@@ -156,12 +160,12 @@ class Script:
     def _check_write(self, flash, store, found, label):
         """The store takes writes, with a number and a stamp of their own."""
         store.learn_durable({store.author: 1 << 40, NEIGHBOUR: 1 << 40})
-        store.insert([("c", "after", {"v": b"after"})])
+        store.write([("c", "after", {"v": b"after"})])
         cell = store.get("c", "after")["v"]
         used = self._used | self._own_writes(found)
         assert ("seq", cell.seq) not in used and ("stamp", cell.stamp) not in used, label
         if self.image_count % 5 == 0:
-            again = dict(open_store(flash).scan("c"))
+            again = held_by(open_store(flash))
             assert again.pop("after") == {"v": cell}, label
             for id in again:
                 assert again[id] == found[id], label

@@ -32,7 +32,7 @@ def new_store(name=b"device", seed=1, **options):
 
 
 def insert(store, value, id=None, path="v"):
-    return store.insert([("c", id, {path: value})])[0]
+    return store.write([("c", id, {path: value})])[0]
 
 
 def everything(store):
@@ -73,7 +73,7 @@ def test_what_is_inserted_is_there_after_reopening():
     flash = Flash(BLOCK_COUNT)
     store = open_store(flash)
     id = insert(store, b"1")
-    assert store.insert([("c", "mine", {"a": b"2", "b": b"3"}), ("d", id, {"a": b"4"})]) == [
+    assert store.write([("c", "mine", {"a": b"2", "b": b"3"}), ("d", id, {"a": b"4"})]) == [
         "mine",
         id,
     ]
@@ -90,7 +90,7 @@ def test_what_is_inserted_is_there_after_reopening():
 
 def test_an_update_keeps_the_other_fields_and_one_commit_sees_its_own_writes():
     store = new_store()
-    store.insert([("c", "x", {"a": b"1", "b": b"1"}), ("c", "x", {"a": b"2"})])
+    store.write([("c", "x", {"a": b"1", "b": b"1"}), ("c", "x", {"a": b"2"})])
     insert(store, b"3", "x", "c")
     document = store.get("c", "x")
     assert [document[path].value for path in "abc"] == [b"2", b"1", b"3"]
@@ -130,8 +130,8 @@ def test_a_document_from_a_clock_that_is_ahead_can_still_be_changed():
 def test_listeners_hear_of_every_commit():
     store, other = new_store(), new_store(b"other")
     heard = []
-    store.on_commit(lambda puts: heard.append([put[1] for put in puts]))
-    store.insert([("c", "a", {"v": b"1"}), ("c", "b", {"v": b"1"})])
+    store.on_commit(lambda puts, gone: heard.append([put[1] for put in puts]))
+    store.write([("c", "a", {"v": b"1"}), ("c", "b", {"v": b"1"})])
     insert(other, b"1", "z")
     store.merge(records(other))
     store.merge(records(other))
@@ -226,7 +226,7 @@ def test_a_full_store_refuses_with_nothing_changed():
     before = everything(store)
     for _ in range(3):
         with raises(StoreFull):
-            store.insert([("new", None, {"v": bytes(100)}), ("c", "x", {"v": bytes(100)})])
+            store.write([("new", None, {"v": bytes(100)}), ("c", "x", {"v": bytes(100)})])
         with raises(StoreFull):
             store.merge(records(other))
         assert everything(store) == before

@@ -200,7 +200,7 @@ def refuse_documents(store):
     """Fill a store up; return how to make room again."""
     commit = store.log.commit
 
-    def refuse(puts):
+    def refuse(puts, relayed=()):
         if [put for put in puts if put[0]]:
             raise StoreFull("no room")
         commit(puts)
@@ -290,7 +290,7 @@ def test_a_document_too_large_for_a_store_is_left_out_and_never_taken_for_stored
     board, relay, big = Peer("board"), Peer("relay", GATEWAY), Peer("big", BIG)
     commit = relay.store.log.commit
 
-    def bounded(puts):
+    def bounded(puts, relayed=()):
         if max([len(put[3]) for put in puts if put[0]] or [0]) > 300:
             raise StoreFull("too large")
         commit(puts)

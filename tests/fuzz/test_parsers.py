@@ -34,6 +34,7 @@ from edge_peer.core.messages import (
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
 from edge_peer.core.query import Insert, parse
 from edge_peer.core.unpack import value_end
+from edge_peer.core.view import view
 from edge_peer.host import codec as host
 
 A, B = b"author-a", b"author-b"
@@ -253,10 +254,7 @@ def test_merging_any_documents_gives_the_same_bytes(a, b, c):
     expected = documents.encode(merged(a, b, c))
     for order in ((c, b, a), (b, a, c), (merged(b, c), a), (a, merged(a, b), merged(c, c), b)):
         assert documents.encode(merged(*order)) == expected
-        assert same(
-            documents.view(merged(*order), host.unpack),
-            documents.view(merged(a, b, c), host.unpack),
-        )
+        assert same(view(merged(*order), host.unpack), view(merged(a, b, c), host.unpack))
 
 
 @given(all_fields)
@@ -267,7 +265,7 @@ def test_any_fields_come_back_as_they_were_written(fields):
     except ValueError:
         return
     document = documents.decode(documents.encode(documents.make(flat, 1, A, 1)))
-    assert same(documents.view(document, portable.unpack), fields)
+    assert same(view(document, portable.unpack), fields)
 
 
 def merged(*all_documents):
@@ -546,11 +544,9 @@ def test_whatever_a_neighbour_says_the_store_opens_again(all_wires):
         if not whole:
             break
     for collection in log.collections():
-        before = [(id, documents.encode(document)) for id, document in store.scan(collection)]
+        before = list(store.scan(collection))
         store = open_store(log)
-        assert [
-            (id, documents.encode(document)) for id, document in store.scan(collection)
-        ] == before
+        assert list(store.scan(collection)) == before
         executor = Executor(store, host)
         for id, _ in before:
             update = f"INSERT INTO `{collection}` DOCUMENTS (:d) ON ID CONFLICT DO UPDATE"

@@ -149,7 +149,7 @@ def test_mqtt_messages_are_acknowledged_only_after_the_commit(board, big, broker
             commit = big.store.log.commit
             failed = []
 
-            def fail(puts):
+            def fail(puts, relayed=()):
                 failed.append(puts)
                 raise StorageError("the disk is gone")
 

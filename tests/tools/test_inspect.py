@@ -68,7 +68,7 @@ def board(flash, name=b"board", wall_ms=NOW_MS):
 
 def insert(store, collection, values):
     for value in values:
-        store.insert([(collection, None, {"v": codec.pack(value)})])
+        store.write([(collection, None, {"v": codec.pack(value)})])
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_an_image_shows_evictions_wear_and_what_other_authors_wrote(image):
     path, store, flash = image
     other = board(Flash(BLOCK_COUNT), b"other")
     report = ("__small_peer_info", other.author.hex())
-    other.insert([(*report, {"name": codec.pack("[b]x\33[2J")})])
+    other.write([(*report, {"name": codec.pack("[b]x\33[2J")})])
     store.merge([(*report, other.get(*report))])
     store.learn({other.author: 1})
     while not store.status()["evicted"] or max(flash.erase_counts) < 3:

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_peer.core import document as documents
 from edge_peer.core.errors import FormatError
+from edge_peer.core.view import fields_of
 from edge_peer.host import codec
 from edge_tools.errors import ToolError
 
@@ -58,9 +58,11 @@ def _print_documents(source: "Source", collection: str, limit: int | None) -> li
         if count == limit:
             break
         try:
-            fields = documents.view(documents.decode(body), codec.unpack)
-        except FormatError:
+            fields = fields_of(body, codec.unpack)
+        except (FormatError, IndexError, UnicodeError):
             unreadable_count += 1
+            continue
+        if fields is None:
             continue
         print(json.dumps(plain({"_id": id, **fields})))
         count += 1
