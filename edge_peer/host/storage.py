@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,7 +180,7 @@ class SqliteLog:
 
     # Writing
 
-    def commit(self, puts: list[Put], relayed: Sequence[int] = ()) -> None:
+    def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None:
         """Store all of these or none; on disk on return.
 
         Raises StoreFull, with nothing changed, if they do not fit, and StorageError if the
