@@ -1,62 +1,45 @@
 """
 The log of a host: what core/log.py is on flash, in one SQLite file.
 
-    {"path": "store.db", "quota_bytes": 268435456, "documents_max": 1000000}
+    {"path": "store.db", "quota_bytes": 268435456, "documents_max": 1000000,
+     "relayed": {"quota_bytes": 50000000, "documents_max": 100000},
+     "collections": {"readings": {"quota_bytes": 100000000, "policy": "drop-oldest"}}}
 
-    doc     arrival INTEGER PRIMARY KEY | collection | id | body    the documents
-    entry   id | body                                               the store's own ("meta")
-    total   documents | bytes | arrival_max                         one row, about both
-
-Documents lie in the order of arrival: new ones go to the table's end, old ones leave
-at its beginning, and `since` reads straight on. One commit is one transaction,
-on disk before it returns (WAL, synchronous=FULL). One process at a time: the file is
-locked while it is open, and the lock goes with the process. PRAGMA user_version is
-the version of this layout.
+schema.py has the tables, eviction.py says who goes when it is full. One commit is one
+transaction, on disk before it returns (WAL, synchronous=FULL). One process at a time:
+the file is locked while it is open, and the lock goes with the process.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
+from edge_peer.core.limits import RELAYED, WHOLE, limits_of
 from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
+from edge_peer.host.eviction import Eviction, Leaving
+from edge_peer.host.schema import APPLICATION_ID as APPLICATION_ID
+from edge_peer.host.schema import VERSION, bring_up, index_the_oldest, size_of
 
 if TYPE_CHECKING:
+    from edge_peer.core.limits import Limit, Limits
     from edge_peer.core.log import Evict, Put
     from edge_peer.core.store import BeforeErase
 
-APPLICATION_ID = 0x45504C31  # "EPL1"; https://www.sqlite.org/fileformat2.html#application_id
-VERSION = 1
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000
 DOCUMENT_BYTES_MAX = 262_144
-OVERHEAD_BYTES = 64  # of a document's row and index entry beside its id and body, about
-SPARE = 1024  # eviction goes on until this part of the quota is free, so it is rare
+LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 SCAN_COUNT = 64  # documents in memory at a time
+NO_LIMIT = (1 << 63) - 1
 
-SCHEMA = f"""
-    BEGIN IMMEDIATE;
-    CREATE TABLE doc (
-        arrival INTEGER PRIMARY KEY,
-        collection TEXT NOT NULL,
-        id TEXT NOT NULL,
-        body BLOB NOT NULL,
-        UNIQUE (collection, id)
-    );
-    CREATE TABLE entry (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE total (documents INTEGER, bytes INTEGER, arrival_max INTEGER);
-    INSERT INTO total VALUES (0, 0, 0);
-    PRAGMA application_id = {APPLICATION_ID};
-    PRAGMA user_version = {VERSION};
-    COMMIT;
-"""
-
-INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
+INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
 
 # What to tell the person who runs the program, by how SQLite's name for it begins.
 SENTENCES = {
@@ -74,12 +57,35 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
     path = settings.get("path")
     if not isinstance(path, str):
         raise ConfigError("storage needs the path of a file")
-    quota_bytes = settings.get("quota_bytes", QUOTA_BYTES)
-    document_count_max = settings.get("documents_max", DOCUMENTS_MAX)
-    for number in (quota_bytes, document_count_max):
-        if not isinstance(number, int) or number <= 0:
-            raise ConfigError("quota_bytes and documents_max are whole numbers above 0")
-    return SqliteLog(path, evict, before_erase, quota_bytes, document_count_max)
+    limits = limits_of(settings)
+    quota_bytes, documents_max = limits[WHOLE]
+    limits[WHOLE] = (quota_bytes or QUOTA_BYTES, documents_max or DOCUMENTS_MAX)
+    for name in limits:
+        if len(name.encode()) > COLLECTION_BYTES_MAX or "\0" in name:
+            raise ConfigError(f"storage.collections.{name} is no name of a collection")
+    if len(limits) > LIMITED_COUNT_MAX:
+        raise ConfigError(f"storage.collections has more than {LIMITED_COUNT_MAX} members")
+    return SqliteLog(path, limits, evict, before_erase)
+
+
+@dataclass
+class _Changes:
+    """What a transaction does, for when it has been committed."""
+
+    arrival_max: int
+    totals: dict[str, tuple[int, int]] = field(default_factory=dict)  # to add: documents, bytes
+    gone: set[int] = field(default_factory=set)  # arrivals
+    evicted_count: int = 0
+
+    def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
+        groups = [WHOLE]
+        if collection not in (WHOLE, RELAYED):  # one that is called so has no group of its own
+            groups.append(collection)
+        if is_relayed:
+            groups.append(RELAYED)
+        for group in groups:
+            before = self.totals.get(group, (0, 0))
+            self.totals[group] = (before[0] + documents, before[1] + size)
 
 
 class SqliteLog:
@@ -88,30 +94,25 @@ class SqliteLog:
     authors_max = 65_536
 
     def __init__(
-        self,
-        path: str | Path,
-        evict: Evict,
-        before_erase: BeforeErase,
-        quota_bytes: int = QUOTA_BYTES,
-        document_count_max: int = DOCUMENTS_MAX,
+        self, path: str | Path, limits: Limits, evict: Evict, before_erase: BeforeErase
     ) -> None:
-        """Open the file, or make it, and lock it. Raises StorageError with what is wrong."""
-        self.quota_bytes = quota_bytes
-        self.document_bytes_max = min(DOCUMENT_BYTES_MAX, quota_bytes // 8)
+        """Open the file, or make it, and lock it. Raises StorageError with what is wrong.
+
+        limits: see core/limits.py; for the whole store there are defaults.
+        """
+        self.limits = {WHOLE: (QUOTA_BYTES, DOCUMENTS_MAX)} | limits
+        self.quota_bytes = self.limits[WHOLE][0] or NO_LIMIT
+        self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
         self.evicted_count = 0
-        self._path = path
-        self._evict = evict
-        self._before_erase = before_erase
-        self._document_count_max = document_count_max
-        self._document_count = 0
-        self._document_bytes = 0
         self.arrival_max = 0
-        self._looked_at = 0  # arrival number: nothing up to it may go,
-        self._leaving: dict[int, int] = {}  # but these: arrival -> bytes
+        self._path = path
+        self._before_erase = before_erase
+        self._totals: dict[str, tuple[int, int]] = {}  # of each group: documents, bytes
         if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=True):
             raise StorageError(f"{path} is read-only")  # SQLite calls it an I/O error
         with self._naming_errors():
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        self._eviction = Eviction(self._db, evict)
         try:
             with self._naming_errors():
                 self._open()
@@ -166,13 +167,18 @@ class SqliteLog:
             names.append(row[0])
 
     def document_count(self) -> int:
-        return self._document_count
+        return self.totals(WHOLE)[0]
+
+    def totals(self, group: str) -> tuple[int, int]:
+        """Return how many documents a group has, and their bytes."""
+        return self._totals.get(group, (0, 0))
 
     def status(self) -> dict[str, int]:
+        document_count, document_bytes = self.totals(WHOLE)
         return {
-            "documents": self._document_count,
-            "documents_max": self._document_count_max,
-            "used_bytes": self._document_bytes,
+            "documents": document_count,
+            "documents_max": self.limits[WHOLE][1] or NO_LIMIT,
+            "used_bytes": document_bytes,
             "quota_bytes": self.quota_bytes,
             "evicted": self.evicted_count,
             "damaged": 0,
@@ -183,32 +189,22 @@ class SqliteLog:
     def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None:
         """Store all of these or none; on disk on return.
 
-        Raises StoreFull, with nothing changed, if they do not fit, and StorageError if the
+        relayed: the arrivals of those that are carried only for others. Raises
+        StoreFull, with nothing changed, if they do not fit, and StorageError if the
         disk fails or is full; then nothing is stored.
         """
-        if not puts:
-            return
         for put in puts:
             self._check(put)
-        before = (self._document_count, self._document_bytes, self.arrival_max, self._leaving)
-        self._leaving = dict(self._leaving)
-        with self._naming_errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._write(puts)
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                with suppress(sqlite3.Error):  # some errors have rolled back already
-                    self._db.execute("ROLLBACK")
-                self._document_count, self._document_bytes, self.arrival_max, leaving = before
-                self._leaving.update(leaving)
-                if not isinstance(error, StoreFull):
-                    self.evict_again()
-                raise
+        if puts:
+            self._transact(lambda changes: self._write(changes, puts, frozenset(relayed)))
+
+    def drop(self, keys: list[tuple[str, str]]) -> None:
+        """Let these documents go now, with the entries of before_erase(), all or none."""
+        if keys:
+            self._transact(lambda changes: self._drop(changes, keys))
 
     def evict_again(self) -> None:
-        self._looked_at = 0
-        self._leaving = {}
+        self._eviction.again()
 
     def _check(self, put: Put) -> None:
         """Raise for what can never be stored."""
@@ -221,67 +217,106 @@ class SqliteLog:
         if collection != META and len(body) > self.document_bytes_max:
             raise StoreFull(f"a document of {len(body)} bytes, at most {self.document_bytes_max}")
 
-    def _write(self, puts: list[Put]) -> None:
-        newest = self.arrival_max
-        for put in puts:
-            self._put(put)
-        if any(put[0] != META for put in puts):
-            self._keep_bounds(newest)
-        self._db.execute(
-            "UPDATE total SET documents = ?, bytes = ?, arrival_max = ?",
-            (self._document_count, self._document_bytes, self.arrival_max),
-        )
+    def _transact(self, write: Callable[[_Changes], None]) -> None:
+        changes = _Changes(self.arrival_max)
+        with self._naming_errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                write(changes)
+                totals = self._write_totals(changes)
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                with suppress(sqlite3.Error):  # some errors have rolled back already
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, StoreFull):
+                    self._eviction.have_stayed(changes.gone)
+                else:
+                    self._eviction.again()
+                raise
+        self._totals.update(totals)
+        self.arrival_max = changes.arrival_max
+        self.evicted_count += changes.evicted_count
+        self._eviction.have_gone(changes.gone)
 
-    def _put(self, put: Put) -> None:
+    def _write(self, changes: _Changes, puts: list[Put], relayed: frozenset[int]) -> None:
+        for put in puts:
+            self._put(changes, put, put[2] in relayed)
+        for group in sorted(changes.totals, key=lambda group: group == WHOLE):
+            if group in self.limits:
+                self._keep_limit(changes, group)
+
+    def _put(self, changes: _Changes, put: Put, is_relayed: bool) -> None:
         collection, id, arrival, body = put
-        self.arrival_max = max(self.arrival_max, arrival)
+        changes.arrival_max = max(changes.arrival_max, arrival)
         if collection == META:
             self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
             return
-        row = (arrival, collection, id, body)
+        row = (arrival, collection, id, body, is_relayed)
         if not self._db.execute(INSERT, row).rowcount:
-            old, size = self._db.execute(
-                "SELECT arrival, length(body) FROM doc WHERE collection = ? AND id = ?",
-                (collection, id),
-            ).fetchone()
-            self._remove({old: _size(id, size)})
+            self._remove(changes, self._found([(collection, id)]))
             self._db.execute(INSERT, row)
-        self._document_count += 1
-        self._document_bytes += _size(id, len(body))
+        changes.count(collection, is_relayed, 1, size_of(id, len(body)))
 
-    def _remove(self, sizes: dict[int, int]) -> None:
-        """Take out these documents: {arrival: bytes}."""
-        self._db.executemany("DELETE FROM doc WHERE arrival = ?", [(one,) for one in sizes])
-        self._document_count -= len(sizes)
-        self._document_bytes -= sum(sizes.values())
-        self._leaving = {one: self._leaving[one] for one in self._leaving if one not in sizes}
+    def _found(self, keys: list[tuple[str, str]]) -> dict[int, Leaving]:
+        found = {}
+        for collection, id in keys:
+            for arrival, body_size, is_relayed in self._db.execute(
+                "SELECT arrival, length(body), relayed FROM doc WHERE collection = ? AND id = ?",
+                (collection, id),
+            ):
+                size = size_of(id, body_size)
+                found[arrival] = Leaving(collection, id, size, bool(is_relayed))
+        return found
 
-    def _keep_bounds(self, newest: int) -> None:
-        """Evict the oldest that may go, none above `newest`, or raise StoreFull."""
-        needed_bytes = self._document_bytes - self.quota_bytes
-        needed_count = self._document_count - self._document_count_max
-        if needed_bytes <= 0 and needed_count <= 0:
+    def _remove(self, changes: _Changes, documents: dict[int, Leaving]) -> None:
+        self._db.executemany("DELETE FROM doc WHERE arrival = ?", [(one,) for one in documents])
+        for document in documents.values():
+            changes.count(document.collection, document.is_relayed, -1, -document.bytes)
+        changes.gone.update(documents)
+
+    def _keep_limit(self, changes: _Changes, group: str) -> None:
+        """Evict the oldest that may go, none of this commit, or raise StoreFull.
+
+        Where less was allowed than is stored, what makes it no worse is taken.
+        """
+        limit = self.limits[group]
+        count, size = self.totals(group)
+        more_count, more_bytes = changes.totals[group]
+        excess_bytes = size + more_bytes - (limit[0] or NO_LIMIT)
+        excess_count = count + more_count - (limit[1] or NO_LIMIT)
+        if excess_bytes <= 0 and excess_count <= 0:
             return
-        spare_bytes, spare_count = self.quota_bytes // SPARE, self._document_count_max // SPARE
-        leaving = self._leaving  # what an earlier call found is in it, if that was not enough
-        size = sum(leaving.values())
-        for collection, id, arrival, body in self._db.execute(
-            "SELECT collection, id, arrival, body FROM doc"
-            " WHERE arrival > ? AND arrival <= ? ORDER BY arrival",
-            (self._looked_at, newest),
-        ):
-            self._looked_at = arrival
-            if self._evict(collection, id, body, False):
-                leaving[arrival] = _size(id, len(body))
-                size += leaving[arrival]
-            if size >= needed_bytes + spare_bytes and len(leaving) >= needed_count + spare_count:
-                break
-        if size < needed_bytes or len(leaving) < needed_count:
-            raise StoreFull("every document is still waiting for the Big Peer")
-        self.evicted_count += len(leaving)
-        self._remove(leaving)
+        documents = self._eviction.choose(
+            group, limit, (excess_bytes, excess_count), self.arrival_max, changes.gone
+        )
+        if documents:
+            self._evict(changes, documents)
+        elif (excess_bytes > 0 and more_bytes > 0) or (excess_count > 0 and more_count > 0):
+            raise StoreFull(_sentence(group, limit, count + more_count, size + more_bytes))
+
+    def _drop(self, changes: _Changes, keys: list[tuple[str, str]]) -> None:
+        self._evict(changes, self._found(keys))
+
+    def _evict(self, changes: _Changes, documents: dict[int, Leaving]) -> None:
+        changes.evicted_count += len(documents)
+        self._remove(changes, documents)
         for put in self._before_erase():
-            self._put(put)
+            self._put(changes, put, False)
+
+    def _write_totals(self, changes: _Changes) -> dict[str, tuple[int, int]]:
+        """Return the new totals of the groups that the transaction changes."""
+        totals = {}
+        for group in {WHOLE, *changes.totals}:
+            before, more = self.totals(group), changes.totals.get(group, (0, 0))
+            totals[group] = (before[0] + more[0], before[1] + more[1])
+        self._db.executemany(
+            "REPLACE INTO total VALUES (?, ?, ?, ?)",
+            [(group, *total, changes.arrival_max) for group, total in totals.items()],
+        )
+        for group, total in totals.items():
+            if not total[0] and group != WHOLE:
+                self._db.execute("DELETE FROM total WHERE name = ?", (group,))
+        return totals
 
     # SQLite
 
@@ -298,11 +333,15 @@ class SqliteLog:
             raise StorageError(f"{self._path}: this file system cannot hold it")
         self._db.execute("PRAGMA synchronous = FULL")
         if is_new:
-            self._db.executescript(SCHEMA)
+            version = 0
+        bring_up(self._db, version)
         self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays
         self._db.execute("COMMIT")
-        total = self._rows("SELECT documents, bytes, arrival_max FROM total")[0]
-        self._document_count, self._document_bytes, self.arrival_max = total
+        limited = [one for one in self.limits if self.limits[one] != (None, None)]
+        index_the_oldest(self._db, [one for one in limited if one not in (WHOLE, RELAYED)])
+        for group, count, size, arrival_max in self._rows("SELECT * FROM total"):
+            self._totals[group] = (count, size)
+            self.arrival_max = max(self.arrival_max, arrival_max)
 
     def _pragma(self, text: str) -> Any:
         return self._db.execute("PRAGMA " + text).fetchone()[0]
@@ -327,5 +366,12 @@ class SqliteLog:
         return StorageError(f"{self._path}: {text}")
 
 
-def _size(id: str, body_size: int) -> int:
-    return len(id) + body_size + OVERHEAD_BYTES
+def _sentence(group: str, limit: Limit, count: int, size: int) -> str:
+    """Say what is full, with both figures."""
+    name = {WHOLE: "the store", RELAYED: "what is relayed"}.get(group, f"collection {group}")
+    parts = []
+    if limit[0] is not None:
+        parts.append(f"{size} of {limit[0]} bytes")
+    if limit[1] is not None:
+        parts.append(f"{count} of {limit[1]} documents")
+    return f"{name} is full: it would have {' and '.join(parts)}, and too few may go"

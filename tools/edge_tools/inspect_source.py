@@ -175,7 +175,7 @@ class SqliteStore:
                 return
 
     def used_bytes(self) -> int | None:
-        used = self._value("SELECT bytes FROM total")
+        used = self._value("SELECT max(bytes) FROM total")
         return used if isinstance(used, int) else None
 
     def _whole(self, rows: "Iterator[Put]") -> "Iterator[Put]":
