@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,10 @@ size: setup ## Count what a board carries: source lines and bytes of .mpy
 
 bench-store: setup ## Compare what the store costs with sqlite3 (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/store.py $(BENCH_ARGS)
+
+bench-sync: setup ## Compare what sync costs with the field (options in BENCH_ARGS)
+	$(VENV)/python tests/bench/comparators/install.py
+	$(VENV)/python tests/bench/sync.py $(BENCH_ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
