@@ -13,7 +13,7 @@ from pathlib import Path
 
 from counting_proxy import CountingProxy
 from endpoints import ALL, ARRAY_SIZE, INSERT, Small, big_peer, until
-from workload import changed, differing
+from workload import changed, differing, temperatures
 
 QUIET_S = 1.4  # the durable vector is told at most once a second, an acknowledgement 0.1 s late
 EXTRA_COUNT = 2  # documents that are written while half of the others goes
@@ -50,7 +50,7 @@ async def _one_writer(home, big, proxy, readings, plan):
     assert_copied(readings, big)
     idle = await session(writer, proxy, writer.is_uploaded)
     news = changed(readings, plan.changed_count, plan.seed)
-    writer.write(news)
+    writer.write(temperatures(news))
     ten = await session(writer, proxy, writer.is_uploaded)
     now = {one["_id"]: one for one in readings + news}
     assert_copied(now.values(), big)

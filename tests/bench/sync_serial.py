@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from endpoints import INSERT
-from workload import changed
+from workload import changed, temperatures
 
 from edge_peer.core.frame import encode
 from edge_peer.core.link import DATA, MORE, OPEN, OPENED
@@ -81,7 +81,8 @@ def measure(readings, plan):
     board.executor.execute(INSERT, {"new": readings})
     linked(board, big, FAST_BYTES_PER_S)
     idle = linked(board, big, SLOW_BYTES_PER_S)
-    board.executor.execute(INSERT, {"new": changed(readings, plan.changed_count, plan.seed)})
+    news = temperatures(changed(readings, plan.changed_count, plan.seed))
+    board.executor.execute(INSERT, {"new": news})
     ten = linked(board, big, SLOW_BYTES_PER_S)
     return {
         "serial_idle_reconnect_ms": idle.message_ms - idle.opened_ms,

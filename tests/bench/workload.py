@@ -39,6 +39,11 @@ def changed(readings, count, seed):
     return [reading | {"temp": round(reading["temp"] + 0.5, 2)} for reading in chosen]
 
 
+def temperatures(readings):
+    """Return only what `changed` changes: for who can write single fields."""
+    return [{name: reading[name] for name in ("_id", "temp")} for reading in readings]
+
+
 def differing(count):
     """Return readings that are in none of the others."""
     return [

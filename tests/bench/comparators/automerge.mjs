@@ -12,8 +12,10 @@ function write(doc, entries) {
   for (let start = 0; start < entries.length; start += BATCH_SIZE) {
     doc = Automerge.change(doc, (draft) => {
       draft.readings ??= {};
-      for (const { _id, ...fields } of entries.slice(start, start + BATCH_SIZE))
-        draft.readings[_id] = fields;
+      for (const { _id, ...fields } of entries.slice(start, start + BATCH_SIZE)) {
+        if (draft.readings[_id]) draft.readings[_id].temp = fields.temp;
+        else draft.readings[_id] = fields;
+      }
     });
   }
   return doc;
