@@ -15,7 +15,7 @@ LIMIT_S = 300
 
 def measure(script, readings, changed, plan, folder):
     """Return {figure: bytes}. Raises NotInstalled."""
-    if not (NODE_PACKAGES / "node_modules").exists():
+    if not NODE.exists() or not (NODE_PACKAGES / "node_modules").exists():
         raise NotInstalled("Node from PyPI and npm's packages, which `make bench-sync` installs")
     # A program finds the packages only from a folder above them.
     program = shutil.copy(Path(__file__).with_name(script), NODE_PACKAGES)
