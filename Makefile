@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync pico-firmware bench-pico test-pico clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,15 @@ bench-store: setup ## Compare what the store costs with sqlite3 (options in BENC
 bench-sync: setup ## Compare what sync costs with the field (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/comparators/install.py
 	$(VENV)/python tests/bench/sync.py $(BENCH_ARGS)
+
+pico-firmware: setup ## Build the firmware that the virtual Pico runs (once, minutes)
+	$(VENV)/python tests/virtual_pico/firmware.py
+
+bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; options in PICO_ARGS)
+	PYTHONPATH=tests $(VENV)/python tests/bench/pico.py $(PICO_ARGS)
+
+test-pico: pico-firmware ## Cut the power of the virtual Pico while it writes (minutes)
+	VIRTUAL_PICO=1 $(VENV)/pytest tests/hardware $(PYTEST_ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

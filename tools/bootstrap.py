@@ -93,13 +93,18 @@ class StepFailed(Exception):
 def main() -> None:
     if sys.version_info < PYTHON_MIN:
         sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0])
-    if not any(due(lane) for lane in LANES):
+    make(LANES)
+
+
+def make(lanes: list[list[Step]]) -> None:
+    """Run what is due, one set-up at a time; on a failure exit with what to do."""
+    if not any(due(lane) for lane in lanes):
         return
     CACHE.mkdir(exist_ok=True)
     try:
         with open(CACHE / "lock", "w") as lock:
             take_turn(lock)
-            run([due(lane) for lane in LANES])
+            run([due(lane) for lane in lanes])
     except StepFailed as failure:
         sys.exit(explain(failure.step))
     except KeyboardInterrupt:

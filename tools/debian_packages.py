@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,7 @@ def main() -> None:
     for folder in (DEBIAN, BIN, WORK):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    for package in download(list(PROGRAMS)):
+    for package in download(list(PROGRAMS), SUITE, WORK):
         run("dpkg-deb", "-x", str(package), str(DEBIAN))
     for name, (path, arguments, answer) in PROGRAMS.items():
         write_launcher(name, path)
@@ -62,40 +63,53 @@ def main() -> None:
     shutil.rmtree(WORK)
 
 
-def download(names: list[str]) -> list[Path]:
-    """Download the packages and all they depend on; return the .deb files."""
+def download(names: list[str], suite: str, work: Path) -> list[Path]:
+    """Download the packages and all they depend on; return the .deb files.
+
+    work: a folder for apt-get, which is there.
+    """
+    prepare(suite, work)
+    install = ("install", "--yes", "--download-only", "--no-install-recommends")
+    apt_get(suite, work, *install, *names)
+    return sorted(work.glob("cache/archives/*.deb"))
+
+
+def prepare(suite: str, work: Path, kinds: Sequence[str] = ("deb",)) -> None:
+    """Fetch the lists of a suite into a folder for apt-get; those of sources are "deb-src"."""
     if not shutil.which("apt-get"):
         sys.exit(NO_DEBIAN % "apt-get")
-    (WORK / "status").write_text(INSTALLED)
-    (WORK / "sources.list").write_text(f"deb [{keyring()}] {mirror()} {SUITE} main\n")
-    apt_get("update")
-    apt_get("install", "--yes", "--download-only", "--no-install-recommends", *names)
-    return sorted(WORK.glob("cache/archives/*.deb"))
+    (work / "status").write_text(INSTALLED)
+    targets = {"deb": "Packages", "deb-src": "Sources"}
+    lines = (
+        f"{kind} [{keyring()} target={targets[kind]}] {mirror()} {suite} main" for kind in kinds
+    )
+    (work / "sources.list").write_text("\n".join(lines) + "\n")
+    apt_get(suite, work, "update")
 
 
-def apt_get(*arguments: str) -> None:
+def apt_get(suite: str, work: Path, *arguments: str) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
-        (WORK / folder).mkdir(parents=True, exist_ok=True)
+        (work / folder).mkdir(parents=True, exist_ok=True)
     options = {
-        "APT::Default-Release": SUITE,
+        "APT::Default-Release": suite,
         "APT::Sandbox::User": "root",  # the sandbox's user could not write here
         "APT::Update::Error-Mode": "any",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
-        "Dir::Cache": WORK / "cache",
+        "Dir::Cache": work / "cache",
         "Dir::Etc::preferences": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null",
-        "Dir::Etc::sourcelist": WORK / "sources.list",
+        "Dir::Etc::sourcelist": work / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": WORK / "lists",
-        "Dir::State::status": WORK / "status",
+        "Dir::State::lists": work / "lists",
+        "Dir::State::status": work / "status",
     }
     flags = [f"-o{name}={value}" for name, value in options.items()]
-    run("apt-get", "-q", *flags, *arguments)
+    run("apt-get", "-q", *flags, *arguments, folder=work)
 
 
-def run(*command: str) -> None:
-    if subprocess.call(command):
+def run(*command: str, folder: Path | None = None) -> None:
+    if subprocess.call(command, cwd=folder):
         sys.exit(f"{command[0]} failed.")
 
 
@@ -103,7 +117,7 @@ def keyring() -> str:
     for suffix in ("pgp", "gpg"):
         path = Path(f"/usr/share/keyrings/debian-archive-keyring.{suffix}")
         if path.exists():
-            return f"signed-by={path} target=Packages"
+            return f"signed-by={path}"
     sys.exit(NO_DEBIAN % "the package debian-archive-keyring")
 
 
