@@ -25,13 +25,13 @@ class Batch:
         self._stamps: list[int] = []
 
     def __enter__(self) -> "Batch":
-        assert self._store.batch is None, "a batch in a batch"
-        self._store.batch = self
+        assert self._store.open_batch is None, "a batch in a batch"
+        self._store.open_batch = self
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Commit everything, or after an exception nothing. Raises StoreFull as a write does."""
-        self._store.batch = None
+        self._store.open_batch = None
         if kind is None and self._writes:
             self._store.write(self._writes, self._stamps)
 

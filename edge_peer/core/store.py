@@ -85,6 +85,7 @@ REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
     "pin",
 )
 LOSING = (DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE)
+THINNING = (DROP_LEAST_RECENT, DOWNSAMPLE)  # they begin with the oldest again every time
 RECENT_BYTES = 128  # a bit for each document that was read, by a hash of its name
 _STATE_ID = "state"
 _STATE_VERSION = 2  # 1 had no count of lost writes
@@ -112,7 +113,7 @@ class Store:
         # is_wanted(collection, id, document): what a relay carries only for others is not.
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
         self.tells_gone = False  # whether a listener wants to hear what was evicted
-        self.batch: Batch | None = None  # that is open (core/batch.py)
+        self.open_batch: Batch | None = None
         self.lost_count = 0  # own writes that went before the Big Peer had them
         self.knowledge: Vector = {}
         self.evicted: Vector = {}
@@ -126,6 +127,7 @@ class Store:
         self._listeners: list[Listener] = []
         self._recent = bytearray(RECENT_BYTES)
         self._keep_next = False  # of what is downsampled
+        self._was_thinned = False  # some stayed that can go the next time
         self._forget_leaving()
         self._gone: list[tuple[str, str]] = []
         self._saved_arrival = 0
@@ -152,8 +154,8 @@ class Store:
     def body(self, collection: str, id: str) -> "bytes | None":
         """Return an encoded document; it may be deleted."""
         self._touch(collection, id)
-        if self.batch is not None and (collection, id) in self.batch.puts:
-            return documents.encode(self.batch.puts[collection, id][1])
+        if self.open_batch is not None and (collection, id) in self.open_batch.puts:
+            return documents.encode(self.open_batch.puts[collection, id][1])
         return self.log.get(collection, id)
 
     def scan(self, collection: str, keep: "Keep | None" = None) -> "Iterator[tuple[str, bytes]]":
@@ -162,8 +164,8 @@ class Store:
         Deleted documents may be among them.
         """
         bodies = self.log.scan(collection)
-        if self.batch is not None:
-            bodies = self.batch.scan(collection, bodies)
+        if self.open_batch is not None:
+            bodies = self.open_batch.scan(collection, bodies)
         for id, body in bodies:
             if keep is None or keep(body):
                 yield id, body
@@ -175,8 +177,8 @@ class Store:
         exists gets the changes beside what it has; a deleted one begins again.
         Raises StoreFull, or ValueError as documents.make does, with nothing changed.
         """
-        if self.batch is not None and stamps is None:
-            return self.batch.write(writes)
+        if self.open_batch is not None and stamps is None:
+            return self.open_batch.write(writes)
         before = (self.arrival, self._clock.last, self.own_seq)
         puts: Puts = {}
         try:
@@ -193,11 +195,12 @@ class Store:
     ) -> "list[str]":
         """Add to `puts` what these writes make of the documents there, or in the store."""
         ids = []
+        waiting = [puts] if self.open_batch is None else [puts, self.open_batch.puts]
         for i in range(len(writes)):
             collection, id, changes = writes[i]
             self.arrival += 1
             stamp = self._clock.next() if stamps is None else stamps[i]
-            old = None if id is None else self._current(puts, collection, id)
+            old = None if id is None else self._current(waiting, collection, id)
             if old is not None:
                 # Above what it replaces, even where that came from a clock ahead of ours.
                 stamp = max(stamp, 1 + max([cell.stamp for cell in old.values()]))
@@ -213,6 +216,12 @@ class Store:
             ids.append(id)
         return ids
 
+    def batch(self) -> "Batch":
+        """Return a context in which writes wait for its end, to be one commit (core/batch.py)."""
+        from edge_peer.core.batch import Batch
+
+        return Batch(self)
+
     def next_stamp(self) -> int:
         return self._clock.next()
 
@@ -222,8 +231,10 @@ class Store:
         self.log.evict_again()
         self._forget_leaving()
         for collection, id in keys:
-            body = self.log.get(collection, id)
-            if body is not None and self._leaves(collection, id, documents.decode(body), False):
+            body = None if self.keeps_all else self.log.get(collection, id)
+            document = {} if body is None else documents.decode(body)
+            if document and self.is_durable(document):
+                self._note_leaving(collection, id, document, False)
                 gone.append((collection, id))
         if gone:
             self.log.drop(gone)  # type: ignore[attr-defined]
@@ -245,7 +256,7 @@ class Store:
         before = (self.arrival, self.own_seq)
         puts: Puts = {}
         for collection, id, new in records:
-            old = self._current(puts, collection, id)
+            old = self._current([puts], collection, id)
             self.arrival += 1
             if old is None:
                 old = new
@@ -363,11 +374,11 @@ class Store:
 
     # Private
 
-    def _current(self, puts: "Puts", collection: str, id: str) -> "Document | None":
-        """Return the document as the commit in the making has it, else as the log has it."""
-        for waiting in (puts,) if self.batch is None else (puts, self.batch.puts):
-            if (collection, id) in waiting:
-                return dict(waiting[collection, id][1])
+    def _current(self, waiting: "list[Puts]", collection: str, id: str) -> "Document | None":
+        """Return the document as the commits in the making have it, else as the log has it."""
+        for puts in waiting:
+            if (collection, id) in puts:
+                return dict(puts[collection, id][1])
         body = self.log.get(collection, id)
         return None if body is None else documents.decode(body)
 
@@ -386,6 +397,10 @@ class Store:
             self._forget_leaving()
             self.log.evict_again()  # what stayed at the first thinning can go at the next
             self.log.commit(items, relayed)
+        if self._was_thinned:
+            self._was_thinned = False
+            self._forget_leaving()
+            self.log.evict_again()
         if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
             try:
                 self.save()
@@ -424,29 +439,37 @@ class Store:
     def _may_evict(self, collection: str, id: str, body: bytes, may_lose: bool) -> bool:
         document = documents.decode(body)
         policy = self.policies.get(collection) or self.policies.get("*", REFUSE)
+        is_lost = not self.is_durable(document)
         if documents.is_deleted(document):
-            return self._leaves(collection, id, document, False)
-        if policy == PIN or (policy == DROP_LEAST_RECENT and self._was_touched(collection, id)):
+            goes = not is_lost
+        elif is_lost:
+            goes = may_lose and policy in LOSING and self._is_ours_to_lose(document)
+        else:
+            goes = policy != PIN
+        if self.keeps_all or not goes:
             return False
-        if may_lose and policy == DOWNSAMPLE:
+        if policy == DROP_LEAST_RECENT and self._was_touched(collection, id):
+            return False
+        if is_lost and policy == DOWNSAMPLE:
             self._keep_next = not self._keep_next
-            if not self._keep_next:
+            if self._keep_next:
                 return False
-        return self._leaves(collection, id, document, may_lose and policy in LOSING)
+        self._note_leaving(collection, id, document, is_lost)
+        return True
 
-    def _leaves(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
-        """Note what goes with a document, and return True; return False if it must stay."""
-        if self.keeps_all:
-            return False
-        waiting = [cell for cell in document.values() if cell.seq > self.durable_seq(cell.author)]
-        if waiting and not (may_lose and all([cell.author == self.author for cell in waiting])):
-            return False
+    def _is_ours_to_lose(self, document: "Document") -> bool:
+        """Return whether all that the Big Peer lacks of it is our own."""
+        for cell in document.values():
+            if cell.author != self.author and cell.seq > self.durable_seq(cell.author):
+                return False
+        return True
+
+    def _note_leaving(self, collection: str, id: str, document: "Document", is_lost: bool) -> None:
         for cell in document.values():
             self._leaving[cell.author] = max(self._leaving.get(cell.author, 0), cell.seq)
-        self._losing_count += bool(waiting)
+        self._losing_count += is_lost
         if self.tells_gone:
             self._leaving_names.append((collection, id))
-        return True
 
     def _forget_leaving(self) -> None:
         self._leaving: Vector = {}  # E of the documents that may go and have not yet,
@@ -456,6 +479,7 @@ class Store:
     def _puts_before_erase(self) -> "list[Put]":
         _raise(self.evicted, self._leaving)
         self.lost_count += self._losing_count
+        self._was_thinned = any([policy in THINNING for policy in self.policies.values()])
         self._gone += self._leaving_names
         self._forget_leaving()
         return [self._state_put()]

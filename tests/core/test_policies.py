@@ -1,0 +1,266 @@
+"""What goes when a limit is reached, what must stay, and what is counted as lost."""
+
+from helpers import raises
+from nor_flash import Flash
+
+from edge_peer.core import document as documents
+from edge_peer.core.document import LIFE, REMOVED
+from edge_peer.core.errors import StoreFull
+from edge_peer.core.limits import WHOLE
+from edge_peer.core.log import FlashLog
+from edge_peer.core.store import Store
+
+OTHER = b"neighbor"
+
+
+def open_store(flash, policies=None, limits=None, keeps_all=False):
+    limits = limits or {WHOLE: (None, 40)}
+    return Store(
+        lambda evict, before_erase: FlashLog(flash, limits, evict, before_erase),
+        b"device",
+        lambda: None,
+        lambda n: bytes(n),
+        keeps_all,
+        policies,
+    )
+
+
+def new_store(policies=None, **options):
+    return open_store(Flash(8), policies, **options)
+
+
+def insert(store, count, collection="c"):
+    return [store.write([(collection, None, {"v": b"\x01"})])[0] for _ in range(count)]
+
+
+def held(store, ids, collection="c"):
+    return [id for id in ids if store.get(collection, id) is not None]
+
+
+def all_durable(store):
+    store.learn_durable({store.author: store.own_seq})
+
+
+def test_what_no_policy_names_is_refused_and_nothing_is_lost():
+    store = new_store()
+    ids = insert(store, 40)
+    with raises(StoreFull):
+        insert(store, 1)
+    assert held(store, ids) == ids and store.status()["lost_writes"] == 0
+
+
+def test_what_is_durable_goes_before_anything_is_lost():
+    store = new_store({"c": "drop-oldest"})
+    ids = insert(store, 20)
+    all_durable(store)
+    ids += insert(store, 40)
+    assert held(store, ids[20:]) == ids[20:]
+    assert store.status()["lost_writes"] == 0
+
+
+def test_the_oldest_are_lost_where_the_policy_says_so_and_are_counted():
+    flash = Flash(8)
+    store = open_store(flash, {"c": "drop-oldest"})
+    ids = insert(store, 100)
+    for one in (store, open_store(flash, {"c": "drop-oldest"})):
+        left = held(one, ids)
+        assert left == ids[-len(left) :] and 30 < len(left) <= 40
+        assert one.status()["lost_writes"] == 100 - len(left)
+        assert one.evicted[one.author] >= 100 - len(left)
+
+
+def test_a_policy_of_one_collection_loses_nothing_of_another():
+    store = new_store({"c": "drop-oldest"})
+    kept = insert(store, 10, "d")
+    insert(store, 100)
+    assert held(store, kept, "d") == kept
+    with raises(StoreFull):
+        insert(store, 60, "d")
+
+
+def test_a_star_is_the_policy_of_every_other_collection():
+    store = new_store({"*": "drop-oldest", "d": "refuse"})
+    insert(store, 100)
+    kept = insert(store, 20, "d")
+    insert(store, 100)
+    assert held(store, kept, "d") == kept
+
+
+def test_what_others_wrote_and_is_not_durable_is_never_lost():
+    store = new_store({"*": "drop-oldest"})
+    for n in range(30):
+        theirs = documents.make({"v": b"\x01"}, 100 + n, OTHER, 1 + n)
+        store.merge([("c", "theirs%d" % n, theirs)])
+    insert(store, 100)
+    assert len(held(store, ["theirs%d" % n for n in range(30)])) == 30
+
+
+def test_what_was_read_since_stays_once():
+    store = new_store({"c": "drop-least-recent"})
+    ids = insert(store, 40)
+    assert store.get("c", ids[0]) and store.get("c", ids[1])
+    insert(store, 1)
+    assert store.log.get("c", ids[0]) and store.log.get("c", ids[1])
+    assert not store.log.get("c", ids[2])
+    insert(store, 60)
+    assert not store.log.get("c", ids[0])
+
+
+def test_downsampling_thins_the_oldest_most():
+    store = new_store({"c": "downsample"})
+    ids = insert(store, 400)
+    at = [ids.index(id) for id in held(store, ids)]
+    assert 30 < len(at) <= 40 and at[-1] == 399
+    steps = [at[i + 1] - at[i] for i in range(len(at) - 1)]
+    third = len(steps) // 3
+    assert sum(steps[:third]) > 2 * sum(steps[-third:]), at
+    assert store.status()["lost_writes"] == 400 - len(at)
+
+
+def test_pinned_documents_stay_even_when_they_are_durable():
+    store = new_store({"settings": "pin"})
+    kept = insert(store, 5, "settings")
+    all_durable(store)
+    for _ in range(5):
+        insert(store, 30)
+        all_durable(store)
+    assert held(store, kept, "settings") == kept
+    with raises(StoreFull):
+        for _ in range(50):
+            insert(store, 1, "settings")
+            all_durable(store)
+
+
+def test_a_limit_of_a_collection_is_kept_by_its_own_policy():
+    store = new_store({"c": "drop-oldest"}, limits={WHOLE: (None, 100), "c": (None, 8)})
+    others = insert(store, 20, "d")
+    for _ in range(30):
+        assert store.get("c", insert(store, 1)[0]) is not None
+        assert store.log.totals("c")[0] <= 8
+    assert held(store, others, "d") == others
+
+
+# Evicting by name
+
+
+def test_what_is_durable_can_be_evicted_and_costs_neither_knowledge_nor_cursors():
+    flash = Flash(8)
+    store = open_store(flash)
+    ids = insert(store, 10)
+    store.learn_durable({store.author: 6})
+    store.set_cursor(OTHER, (5, 5, 1))
+    assert store.evict([("c", id) for id in ids] + [("c", "no such")]) == 5
+    for one in (store, open_store(flash)):
+        assert held(one, ids) == ids[6:]
+        assert one.evicted == {one.author: 6} and one.own_seq == 10
+        assert one.status()["lost_writes"] == 0
+
+
+def test_a_big_peer_evicts_nothing():
+    store = new_store(keeps_all=True)
+    ids = insert(store, 3)
+    assert store.evict([("c", id) for id in ids]) == 3
+    assert held(store, ids) == ids
+
+
+def test_listeners_hear_what_has_gone():
+    store = new_store({"c": "drop-oldest"})
+    heard = []
+    store.tells_gone = True
+    store.on_commit(lambda puts, gone: heard.append(([put[1] for put in puts], gone)))
+    ids = insert(store, 42)
+    gone = [key for _, keys in heard for key in keys]
+    assert gone == [("c", id) for id in ids if id not in held(store, ids)] and gone
+    store.learn_durable({store.author: 1000})
+    last = heard[-1]
+    store.evict([("c", ids[-1])])
+    assert heard[-1] == ([], [("c", ids[-1])]) and heard[-1] != last
+
+
+# Tombstones
+
+
+def test_a_deleted_document_is_gone_for_queries_and_known_to_sync():
+    flash = Flash(8)
+    store = open_store(flash)
+    ids = insert(store, 2)
+    store.write([("c", ids[0], {LIFE: (REMOVED, None)})])
+    for one in (store, open_store(flash)):
+        assert one.get("c", ids[0]) is None and one.get("c", ids[1]) is not None
+        assert len(one.log.since(0, 10)) == 2
+    store = open_store(flash)
+    store.write([("c", ids[0], {"w": b"\x02"})])
+    assert sorted(store.get("c", ids[0])) == [LIFE, "w"]
+
+
+def test_a_tombstone_goes_when_it_is_durable_even_of_a_pinned_collection():
+    store = new_store({"c": "pin"})
+    ids = insert(store, 1)
+    store.write([("c", ids[0], {LIFE: (REMOVED, None)})])
+    all_durable(store)
+    insert(store, 30, "d")
+    all_durable(store)
+    insert(store, 30, "d")
+    assert store.body("c", ids[0]) is None
+    assert store.status()["lost_writes"] == 0
+
+
+def test_a_big_peer_tells_of_a_tombstone_again_when_a_write_meets_it():
+    big = new_store(keeps_all=True)
+    first = documents.make({"v": b"\x01"}, 100, OTHER, 1)
+    big.merge([("c", "x", first)])
+    big.write([("c", "x", {LIFE: (REMOVED, None)})])
+    before = documents.decode(big.body("c", "x"))[LIFE]
+    for stamp, seq in ((50, 2), (1 << 46, 3)):  # dead already, and hidden
+        late = documents.make({"v": b"\x02"}, stamp, b"offline!", seq)
+        assert big.merge([("c", "x", late)]) == 1
+        life = documents.decode(big.body("c", "x"))[LIFE]
+        assert life.seq == big.arrival == big.own_seq > before.seq
+        assert life.stamp == before.stamp + 1 and big.get("c", "x") is None
+        before = life
+        big.learn({b"offline!": seq})
+        assert big.merge([("c", "x", late)]) == 0  # known by now
+
+
+# Batches
+
+
+def test_a_batch_is_one_commit_and_can_be_read_before():
+    flash = Flash(8)
+    store = open_store(flash)
+    old = insert(store, 1)[0]
+    commits = []
+    store.on_commit(lambda puts, gone: commits.append(len(puts)))
+    with store.batch():
+        new = insert(store, 2)
+        store.write([("c", new[0], {"w": b"\x02"}), ("c", old, {"v": b"\x03"})])
+        assert store.get("c", old)["v"].value == b"\x03"
+        assert sorted([id for id, _ in store.scan("c")]) == sorted([old] + new)
+        assert commits == [] and len(store.log.since(0, 9)) == 1
+    assert commits == [3]
+    for one in (store, open_store(flash)):
+        assert one.get("c", old)["v"].value == b"\x03"
+        assert one.get("c", new[0])["w"].value == b"\x02"
+        assert sorted([id for id, _ in one.scan("c")]) == sorted([old] + new)
+
+
+def test_a_batch_that_fails_leaves_nothing():
+    store = new_store()
+    old = insert(store, 1)[0]
+    with raises(KeyError), store.batch():
+        store.write([("c", old, {"v": b"\x03"})])
+        raise KeyError("the application's")
+    assert store.get("c", old)["v"].value == b"\x01" and store.own_seq == 1
+    with raises(StoreFull), store.batch():
+        insert(store, 100)
+    assert len(list(store.scan("c"))) == 1 and store.own_seq == 1
+    insert(store, 1)
+
+
+def test_what_a_link_brings_during_a_batch_comes_before_it():
+    store = new_store()
+    with store.batch():
+        id = insert(store, 1)[0]
+        store.merge([("c", "theirs", documents.make({"v": b"\x01"}, 5, OTHER, 1))])
+    assert [(put[1], put[2]) for put in store.log.since(0, 9)] == [("theirs", 1), (id, 2)]
+    assert store.get("c", id)["v"].seq == 2
