@@ -1,5 +1,5 @@
 """
-How much a store may hold, of which documents.
+How much a store may hold, of which documents, and what goes when that is reached.
 
 A *group* of documents has a limit of bytes and one of their number, each None for
 none. Groups are the whole store, the documents that are carried only for others,
@@ -7,7 +7,17 @@ and each collection, by its name:
 
     {WHOLE: (None, 2000), RELAYED: (20_000, None), "readings": (60_000, 1500)}
 
-The limits hold at every instant: room is made before a document is written.
+The limits hold at every instant: room is made before a document is written. What the
+Big Peer has may always go, unless its collection is pinned; what it does not have,
+only if its author is this peer and the policy of its collection says so by name:
+
+    refuse              (the default) nothing: writing raises StoreFull
+    drop-oldest         the oldest go first
+    drop-least-recent   the same, but what was read by its id since stays once
+    downsample          every second one goes, the oldest first, again and again
+    pin                 nothing ever goes, not even what the Big Peer has
+
+A tombstone goes when the Big Peer has it. The Big Peer itself keeps everything.
 """
 
 from edge_peer.core.errors import ConfigError
@@ -21,6 +31,14 @@ if TYPE_CHECKING:
 
 WHOLE = "*"
 RELAYED = "*relayed"
+REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
+    "refuse",
+    "drop-oldest",
+    "drop-least-recent",
+    "downsample",
+    "pin",
+)
+LOSING = (DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE)  # these may take what is nowhere else
 
 
 class Totals:
@@ -69,6 +87,22 @@ def limits_of(settings: "dict[str, Any]") -> "Limits":
         if collections[name].get("policy") == "pin" and limits[name][0] is None:
             raise ConfigError("%s is pinned and needs a quota_bytes" % place)
     return limits
+
+
+def policies_of(settings: "dict[str, Any]") -> "dict[str, str]":
+    """Return the policy of each collection that names one, of settings that were checked.
+
+    The store's own, "*", is for all others. Raises ConfigError.
+    """
+    policies = {WHOLE: settings.get("policy", REFUSE)}
+    for name, one in settings.get("collections", {}).items():
+        policies[name] = one.get("policy", policies[WHOLE])
+    for name, policy in policies.items():
+        if policy not in POLICIES:
+            raise ConfigError(
+                "storage: the policy of %s is one of %s" % (name, ", ".join(POLICIES))
+            )
+    return policies
 
 
 def pinned_bytes(settings: "dict[str, Any]") -> int:

@@ -18,29 +18,15 @@ The vectors are themselves an entry of the log. It is written after a commit onc
 it is CHECKPOINT_ARRIVALS old; what came after it is read again at open. Older
 vectors are safe: they only make a neighbour send again what merges to nothing.
 Only E must be there before the documents are gone, and is written with that.
-
-Which documents may go when a limit of the log is reached is decided here. What the
-Big Peer has may always go, unless its collection is pinned; what it does not have,
-only if its author is this store and the policy of its collection says so by name:
-
-    refuse              (the default) nothing: writing raises StoreFull
-    drop-oldest         the oldest go first
-    drop-least-recent   the same, but what was read by its id since stays once
-    downsample          every second one goes, the oldest first, again and again
-    pin                 nothing ever goes, not even what the Big Peer has
-
-What went like that is counted in `lost_writes`. A tombstone goes as soon as the Big
-Peer has it; the Big Peer keeps all of them.
 """
 
-from binascii import crc32
-
 from edge_peer.core import document as documents
+from edge_peer.core import state as states
 from edge_peer.core.clock import STAMP_MAX, HybridClock
-from edge_peer.core.errors import FormatError, StorageError, StoreFull
+from edge_peer.core.departure import Departure
+from edge_peer.core.errors import StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
 from edge_peer.core.log import META
-from edge_peer.core.packing import Reader, put_varint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,25 +57,13 @@ if TYPE_CHECKING:
         def scan(self, collection: str) -> Iterator[tuple[str, bytes]]: ...
         def collections(self) -> list[str]: ...
         def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None: ...
+        def drop(self, keys: list[tuple[str, str]]) -> None: ...
         def evict_again(self) -> None: ...
         def status(self) -> dict[str, int]: ...
 
 
 CHECKPOINT_ARRIVALS = 64
-AUTHOR_COUNT_MAX = 65_536  # in each vector: bounds what neighbours can make us keep
-REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
-    "refuse",
-    "drop-oldest",
-    "drop-least-recent",
-    "downsample",
-    "pin",
-)
-LOSING = (DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE)
-THINNING = (DROP_LEAST_RECENT, DOWNSAMPLE)  # they begin with the oldest again every time
-RECENT_BYTES = 128  # a bit for each document that was read, by a hash of its name
 _STATE_ID = "state"
-_STATE_VERSION = 2  # 1 had no count of lost writes
-_INCARNATION_SIZE = 4
 
 
 class Store:
@@ -106,15 +80,12 @@ class Store:
         open_log(evict, before_erase) -> log   see core/log.py for the two callbacks
         wall_ms() -> Unix time in ms or None   entropy(n) -> n random bytes
         keeps_all: this is the Big Peer, whose own knowledge is what is durable.
-        policies: {collection: one of POLICIES}; "*" stands for the collections not named.
+        policies: {collection: policy}, "*" for all others (core/limits.py).
         """
         self.keeps_all = keeps_all
-        self.policies = policies or {}
         # is_wanted(collection, id, document): what a relay carries only for others is not.
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
-        self.tells_gone = False  # whether a listener wants to hear what was evicted
         self.open_batch: Batch | None = None
-        self.lost_count = 0  # own writes that went before the Big Peer had them
         self.knowledge: Vector = {}
         self.evicted: Vector = {}
         self.durable: Vector = {}
@@ -125,23 +96,24 @@ class Store:
         self.future_count = 0  # writes whose clock was more than a day ahead of ours
         self._clock = HybridClock(wall_ms)
         self._listeners: list[Listener] = []
-        self._recent = bytearray(RECENT_BYTES)
-        self._keep_next = False  # of what is downsampled
+        self._departure = Departure(self, policies or {})
         self._was_thinned = False  # some stayed that can go the next time
-        self._forget_leaving()
-        self._gone: list[tuple[str, str]] = []
         self._saved_arrival = 0
         self._incarnation = b""
         self.arrival = 0
         self.log = open_log(self._may_evict, self._puts_before_erase)
         self._load(device_id, entropy)
 
-    def on_commit(self, listener: "Listener") -> None:
+    def on_commit(self, listener: "Listener", with_gone: bool = False) -> None:
         """Call `listener(puts, gone)` after every commit of documents.
 
-        gone: (collection, id) of what was evicted; empty unless `tells_gone` is set.
+        gone: (collection, id) of what was evicted, if a listener asks for that.
         """
         self._listeners.append(listener)
+        self._departure.tells_names |= with_gone
+
+    def off_commit(self, listener: "Listener") -> None:
+        self._listeners.remove(listener)
 
     # Documents
 
@@ -153,7 +125,7 @@ class Store:
 
     def body(self, collection: str, id: str) -> "bytes | None":
         """Return an encoded document; it may be deleted."""
-        self._touch(collection, id)
+        self._departure.touch(collection, id)
         if self.open_batch is not None and (collection, id) in self.open_batch.puts:
             return documents.encode(self.open_batch.puts[collection, id][1])
         return self.log.get(collection, id)
@@ -228,16 +200,15 @@ class Store:
     def evict(self, keys: "list[tuple[str, str]]") -> int:
         """Let these documents go, here only; return how many stay, as they are not durable."""
         gone = []
-        self.log.evict_again()
-        self._forget_leaving()
+        self._ask_again()
         for collection, id in keys:
             body = None if self.keeps_all else self.log.get(collection, id)
             document = {} if body is None else documents.decode(body)
             if document and self.is_durable(document):
-                self._note_leaving(collection, id, document, False)
+                self._departure.note(collection, id, document)
                 gone.append((collection, id))
         if gone:
-            self.log.drop(gone)  # type: ignore[attr-defined]
+            self.log.drop(gone)
             self._tell([])
         return len(keys) - len(gone)
 
@@ -330,8 +301,7 @@ class Store:
                 ours[author] = seq
         if self.keeps_all or not _raise(self.durable, ours):
             return False
-        self._forget_leaving()
-        self.log.evict_again()
+        self._ask_again()
         return True
 
     def set_cursor(self, neighbour: bytes, cursor: "Cursor") -> None:
@@ -367,7 +337,7 @@ class Store:
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())
         status["unsynced"] = self.unsynced_count()
-        status["lost_writes"] = self.lost_count
+        status["lost_writes"] = self._departure.lost_count
         status["future_stamps"] = self.future_count
         status["oversized"] = self.oversized_count
         return status
@@ -392,15 +362,16 @@ class Store:
         try:
             self.log.commit(items, relayed)
         except StoreFull:
-            if not any([policy in LOSING for policy in self.policies.values()]):
+            if not self._departure.loses:
                 raise
-            self._forget_leaving()
-            self.log.evict_again()  # what stayed at the first thinning can go at the next
-            self.log.commit(items, relayed)
+            self._ask_again()  # what stayed at the first thinning can go at the next
+            try:
+                self.log.commit(items, relayed)
+            finally:
+                self._ask_again()
         if self._was_thinned:
             self._was_thinned = False
-            self._forget_leaving()
-            self.log.evict_again()
+            self._ask_again()
         if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
             try:
                 self.save()
@@ -417,98 +388,52 @@ class Store:
         )
 
     def _tell(self, items: "list[Put]") -> None:
-        gone, self._gone = self._gone, []
-        for listener in self._listeners:
+        gone, self._departure.names = self._departure.names, []
+        for listener in list(self._listeners):
             listener(items, gone)
 
-    def _touch(self, collection: str, id: str) -> None:
-        if DROP_LEAST_RECENT in self.policies.values():
-            at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
-            self._recent[at >> 3] |= 1 << (at & 7)
-
-    def _was_touched(self, collection: str, id: str) -> bool:
-        """Return whether a document was read since it was asked for last.
-
-        Source: Corbató, "A paging experiment with the Multics system", 1968 ("clock").
-        """
-        at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
-        touched = bool(self._recent[at >> 3] & 1 << (at & 7))
-        self._recent[at >> 3] &= ~(1 << (at & 7))
-        return touched
-
     def _may_evict(self, collection: str, id: str, body: bytes, may_lose: bool) -> bool:
-        document = documents.decode(body)
-        policy = self.policies.get(collection) or self.policies.get("*", REFUSE)
-        is_lost = not self.is_durable(document)
-        if documents.is_deleted(document):
-            goes = not is_lost
-        elif is_lost:
-            goes = may_lose and policy in LOSING and self._is_ours_to_lose(document)
-        else:
-            goes = policy != PIN
-        if self.keeps_all or not goes:
+        if self.keeps_all:
             return False
-        if policy == DROP_LEAST_RECENT and self._was_touched(collection, id):
-            return False
-        if is_lost and policy == DOWNSAMPLE:
-            self._keep_next = not self._keep_next
-            if self._keep_next:
-                return False
-        self._note_leaving(collection, id, document, is_lost)
-        return True
-
-    def _is_ours_to_lose(self, document: "Document") -> bool:
-        """Return whether all that the Big Peer lacks of it is our own."""
-        for cell in document.values():
-            if cell.author != self.author and cell.seq > self.durable_seq(cell.author):
-                return False
-        return True
-
-    def _note_leaving(self, collection: str, id: str, document: "Document", is_lost: bool) -> None:
-        for cell in document.values():
-            self._leaving[cell.author] = max(self._leaving.get(cell.author, 0), cell.seq)
-        self._losing_count += is_lost
-        if self.tells_gone:
-            self._leaving_names.append((collection, id))
-
-    def _forget_leaving(self) -> None:
-        self._leaving: Vector = {}  # E of the documents that may go and have not yet,
-        self._losing_count = 0  # how many of them the Big Peer lacks,
-        self._leaving_names: list[tuple[str, str]] = []  # and which they are
+        return self._departure.may_go(collection, id, documents.decode(body), may_lose)
 
     def _puts_before_erase(self) -> "list[Put]":
-        _raise(self.evicted, self._leaving)
-        self.lost_count += self._losing_count
-        self._was_thinned = any([policy in THINNING for policy in self.policies.values()])
-        self._gone += self._leaving_names
-        self._forget_leaving()
+        _raise(self.evicted, self._departure.take())
+        self._was_thinned = self._departure.thins
         return [self._state_put()]
 
-    def _state_put(self) -> "Put":
-        return (META, _STATE_ID, self.arrival, self._encode_state())
+    def _ask_again(self) -> None:
+        """Let the log ask for all documents anew."""
+        self._departure.forget()
+        self.log.evict_again()
 
-    def _encode_state(self) -> bytes:
-        out = bytearray([_STATE_VERSION]) + self._incarnation
-        for number in (self.epoch, self.arrival, self.own_seq, self._clock.last, self.lost_count):
-            put_varint(out, number)
-        for vector in (self.knowledge, self.evicted, self.durable):
-            put_varint(out, len(vector))
-            for author in sorted(vector):
-                out += author
-                put_varint(out, vector[author])
-        put_varint(out, len(self.cursors))
-        for neighbour in sorted(self.cursors):
-            out += neighbour
-            for number in self.cursors[neighbour]:
-                put_varint(out, number)
-        return bytes(out)
+    def _state_put(self) -> "Put":
+        state = states.State(
+            self._incarnation,
+            self.epoch,
+            self.arrival,
+            self.own_seq,
+            self._clock.last,
+            self._departure.lost_count,
+            (self.knowledge, self.evicted, self.durable),
+            self.cursors,
+        )
+        return (META, _STATE_ID, self.arrival, states.encode(state))
 
     def _load(self, device_id: bytes, entropy: "Callable[[int], bytes]") -> None:
-        state = self.log.get(META, _STATE_ID)
-        if state is None:
-            self._incarnation = entropy(_INCARNATION_SIZE)
+        data = self.log.get(META, _STATE_ID)
+        if data is None:
+            self._incarnation = entropy(states.INCARNATION_SIZE)
         else:
-            self._decode_state(state)
+            state = states.decode(data)
+            self._incarnation = state.incarnation
+            self.epoch = state.epoch
+            self.arrival = state.arrival
+            self.own_seq = state.own_seq
+            self._clock.last = state.stamp
+            self._departure.lost_count = state.lost_count
+            self.knowledge, self.evicted, self.durable = state.vectors
+            self.cursors = state.cursors
         self.author = author_of(device_id, self._incarnation)
         self._replay()
         # What we told of K before a restart may be more than the checkpoint has.
@@ -529,35 +454,14 @@ class Store:
                 break
         self.arrival = max(self.arrival, self.log.arrival_max)
 
-    def _decode_state(self, data: bytes) -> None:
-        reader = Reader(data)
-        version = reader.byte()
-        if not 1 <= version <= _STATE_VERSION:
-            raise StorageError("the store was written by a newer version")
-        self._incarnation = reader.take(_INCARNATION_SIZE)
-        self.epoch = reader.varint()
-        self.arrival = reader.varint()
-        self.own_seq = reader.varint()
-        self._clock.last = reader.varint()
-        self.lost_count = reader.varint() if version > 1 else 0
-        for vector in (self.knowledge, self.evicted, self.durable):
-            for _ in range(reader.count(AUTHOR_COUNT_MAX)):
-                author = reader.take(documents.AUTHOR_SIZE)
-                vector[author] = reader.varint()
-        for _ in range(reader.count(AUTHOR_COUNT_MAX)):
-            neighbour = reader.take(documents.AUTHOR_SIZE)
-            self.cursors[neighbour] = (reader.varint(), reader.varint(), reader.varint())
-        if not reader.at_end():
-            raise FormatError("bytes behind the state")
-
 
 def _raise(vector: "Vector", other: "Vector") -> bool:
     """Take the maximum of each author; return whether an entry rose."""
     changed = False
     for author, seq in other.items():
         if seq > vector.get(author, 0):
-            if author not in vector and len(vector) >= AUTHOR_COUNT_MAX:
-                raise StoreFull("at most %d authors" % AUTHOR_COUNT_MAX)
+            if author not in vector and len(vector) >= states.AUTHOR_COUNT_MAX:
+                raise StoreFull("at most %d authors" % states.AUTHOR_COUNT_MAX)
             vector[author] = seq
             changed = True
     return changed

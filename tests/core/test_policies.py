@@ -166,8 +166,7 @@ def test_a_big_peer_evicts_nothing():
 def test_listeners_hear_what_has_gone():
     store = new_store({"c": "drop-oldest"})
     heard = []
-    store.tells_gone = True
-    store.on_commit(lambda puts, gone: heard.append(([put[1] for put in puts], gone)))
+    store.on_commit(lambda puts, gone: heard.append(([put[1] for put in puts], gone)), True)
     ids = insert(store, 42)
     gone = [key for _, keys in heard for key in keys]
     assert gone == [("c", id) for id in ids if id not in held(store, ids)] and gone

@@ -1,0 +1,101 @@
+"""
+Which documents of a store may go, and what to remember of those that do.
+
+The log asks, the oldest document first, when a limit is reached; core/limits.py says
+what the policies mean. What may go has not gone yet: the log first finds enough, then
+asks for what must be durable when they go (`take`), or gives up.
+"""
+
+from binascii import crc32
+
+from edge_peer.core import document as documents
+from edge_peer.core.limits import DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, REFUSE, WHOLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_peer.core.document import Document
+    from edge_peer.core.store import Store, Vector
+
+RECENT_BYTES = 128  # a bit for each document that was read, by a hash of its name
+_THINNING = (DROP_LEAST_RECENT, DOWNSAMPLE)  # what stays is asked for again the next time
+
+
+class Departure:
+    def __init__(self, store: "Store", policies: "dict[str, str]") -> None:
+        """policies: {collection: policy}, WHOLE for all others."""
+        named = policies.values()
+        self.loses = any([policy in LOSING for policy in named])
+        self.thins = any([policy in _THINNING for policy in named])
+        self.lost_count = 0  # own writes that went before the Big Peer had them
+        self.tells_names = False
+        self.names: list[tuple[str, str]] = []  # what has gone; kept if somebody listens
+        self._policies = policies
+        self._store = store
+        self._recent = bytearray(RECENT_BYTES if DROP_LEAST_RECENT in named else 0)
+        self._keeps_next = False  # of what is downsampled
+        self.forget()
+
+    def forget(self) -> None:
+        """Call when the log begins to ask anew."""
+        self._evicted: Vector = {}  # E of the documents that may go,
+        self._losing_count = 0  # how many of them the Big Peer lacks,
+        self._leaving: list[tuple[str, str]] = []  # and which they are
+
+    def take(self) -> "Vector":
+        """Return the E of what goes now."""
+        evicted = self._evicted
+        self.lost_count += self._losing_count
+        self.names += self._leaving
+        self.forget()
+        return evicted
+
+    def touch(self, collection: str, id: str) -> None:
+        """Call when a document is read by its id."""
+        if self._recent:
+            at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
+            self._recent[at >> 3] |= 1 << (at & 7)
+
+    def may_go(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
+        policy = self._policies.get(collection) or self._policies.get(WHOLE, REFUSE)
+        is_lost = not self._store.is_durable(document)
+        if documents.is_deleted(document):
+            goes = not is_lost
+        elif is_lost:
+            goes = may_lose and policy in LOSING and self._is_ours_to_lose(document)
+        else:
+            goes = policy != PIN
+        if not goes or (policy == DROP_LEAST_RECENT and self._was_touched(collection, id)):
+            return False
+        if is_lost and policy == DOWNSAMPLE:
+            self._keeps_next = not self._keeps_next
+            if self._keeps_next:
+                return False
+        self.note(collection, id, document)
+        self._losing_count += is_lost
+        return True
+
+    def note(self, collection: str, id: str, document: "Document") -> None:
+        """Remember of a document what its going takes."""
+        for cell in document.values():
+            self._evicted[cell.author] = max(self._evicted.get(cell.author, 0), cell.seq)
+        if self.tells_names:
+            self._leaving.append((collection, id))
+
+    def _is_ours_to_lose(self, document: "Document") -> bool:
+        """Return whether all that the Big Peer lacks of it is our own."""
+        store = self._store
+        for cell in document.values():
+            if cell.author != store.author and cell.seq > store.durable_seq(cell.author):
+                return False
+        return True
+
+    def _was_touched(self, collection: str, id: str) -> bool:
+        """Return whether a document was read since it was asked for last.
+
+        Source: Corbató, "A paging experiment with the Multics system", 1968 ("clock").
+        """
+        at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
+        bit = 1 << (at & 7)
+        touched = bool(self._recent[at >> 3] & bit)
+        self._recent[at >> 3] &= ~bit
+        return touched
