@@ -7,6 +7,7 @@ A stamp is one integer of 48 bits (SPEC.md, "Stamps"):
 
 It never runs backwards and never repeats, needs no real-time clock (then it is
 the highest stamp seen, plus one), and follows the wall clock where there is one.
+Its first stamp is 2: INITIAL_STAMP, 1, is below every other write.
 
 Source: Kulkarni, Demirbas et al., "Logical Physical Clocks", OPODIS 2014.
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 EPOCH_S = 1_577_836_800  # 2020-01-01T00:00:00Z in Unix time
 TICK_MS = 2
+INITIAL_STAMP = 1  # of INSERT … INITIAL, so that it is the same on every device, and never wins
 STAMP_MAX = 0xFEFF_FFFF_FFFF  # in 2089; what is above is refused
 AHEAD_MS_MAX = 24 * 3600 * 1000  # a stamp further ahead than this never moves our clock
 _AHEAD = AHEAD_MS_MAX // TICK_MS << 8
@@ -34,7 +36,7 @@ class HybridClock:
 
     def next(self) -> int:
         """Return a stamp for a new write, above every stamp seen so far."""
-        self.last = max(self.last + 1, self._wall())
+        self.last = max(self.last, INITIAL_STAMP, self._wall() - 1) + 1
         return self.last
 
     def observe(self, stamp: int) -> bool:

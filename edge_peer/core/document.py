@@ -213,13 +213,13 @@ def check_cell(path: str, cell: Cell) -> None:
         check(path, cell)
 
 
-def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "dict[str, bytes]":
-    """Turn the fields of an application's document into {path: packed value}.
+def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "Changes":
+    """Turn the fields of an application's document into what `make` takes.
 
     Raises TypeError or ValueError, with a sentence for the person who wrote the
     document, for anything that a document cannot hold.
     """
-    values: dict[str, bytes] = {}
+    values: Changes = {}
     _flatten(values, "", fields, pack, 1)
     if len(values) > CELL_COUNT_MAX:
         raise ValueError("a document has at most %d fields" % CELL_COUNT_MAX)
@@ -227,7 +227,7 @@ def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "
 
 
 def _flatten(
-    values: "dict[str, bytes]",
+    values: "Changes",
     prefix: str,
     fields: "dict[str, object]",
     pack: "Callable[[object], bytes]",
@@ -244,6 +244,10 @@ def _flatten(
             if depth >= DEPTH_MAX:
                 raise ValueError("maps are nested at most %d deep" % DEPTH_MAX)
             _flatten(values, path + SEPARATOR, value, pack, depth + 1)
+        elif _is_attachment(value):
+            from edge_peer.core.kinds import packed_token
+
+            values[path] = (ATTACHMENT, packed_token(value))  # type: ignore[arg-type]
         else:
             _check(value, depth)
             values[path] = pack(value)
@@ -259,6 +263,8 @@ def _check(value: object, depth: int) -> None:
         if value != value or value in (float("inf"), float("-inf")):
             raise ValueError("NaN and infinity are not values of a document")
     elif isinstance(value, (list, tuple)):
+        if _is_attachment(value):
+            raise TypeError("an attachment is the value of a field, and in no array")
         for item in value:
             _check(item, depth + 1)
     elif isinstance(value, dict):
@@ -271,3 +277,11 @@ def _check(value: object, depth: int) -> None:
             raise ValueError("integers have at most 64 bits with sign")
     elif not (value is None or isinstance(value, (bool, str, bytes))):  # a bool is no int on boards
         raise TypeError("a document cannot hold a %s" % type(value).__name__)
+
+
+def _is_attachment(value: object) -> bool:
+    if not isinstance(value, tuple):
+        return False
+    from edge_peer.core.kinds import Attachment
+
+    return isinstance(value, Attachment)
