@@ -22,6 +22,7 @@ if hasattr(gc, "threshold"):
 class MemoryLog:
     authors_max = 100
     document_bytes_max = 262_144
+    commit_bytes_max = 1 << 20
 
     def __init__(self):
         self.arrival_max = 0

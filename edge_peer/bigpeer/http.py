@@ -15,17 +15,20 @@ same fields, an error's too:
      "totalWarningsCount": 0}
 
     error: {"code", "description": a sentence, "column": 1-based place in the statement or null}
+    warnings: [{"description": a sentence}, …]
+    queryType: select, insert, update, delete, create index, drop index, explain
 
 X-EDGE-TXN-ID or X-DITTO-TXN-ID: N makes a request wait until the store has reached
 transaction N, TRANSACTION_WAIT_S at most. JSON has no bytes, NaN or infinity: bytes
-are answered as base64 text (RFC 4648, 4), the other two as null.
+are answered as base64 text (RFC 4648, 4), the other two as null, an attachment as
+{"id": hexadecimal, "len": bytes, "type": media type}.
 """
 
 import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -35,6 +38,7 @@ from starlette.responses import Response
 from edge_peer.bigpeer import access, portal
 from edge_peer.bigpeer.openapi import EXECUTE, HEALTH
 from edge_peer.core.errors import QueryError, StorageError, StoreFull
+from edge_peer.core.kinds import Attachment
 from edge_peer.core.log import META
 
 if TYPE_CHECKING:
@@ -172,7 +176,8 @@ def _run(big: "BigPeer", statement: str, arguments: dict[str, Any]) -> dict[str,
         raise Refusal(400, "query", "an argument is nested too deep") from error
     except StoreFull as error:
         raise Refusal(507, "full", f"the store is full: {error}") from error
-    return _answer(big.transaction_id(), result.kind, result.items, result.ids)
+    items = [_without_attachments(item) for item in result.items]
+    return _answer(big.transaction_id(), result.kind, items, result.ids, warnings=result.warnings)
 
 
 def _answer(
@@ -181,6 +186,7 @@ def _answer(
     items: list[Any] | None = None,
     ids: list[str] | None = None,
     error: dict[str, Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     return {
         "transactionId": transaction_id,
@@ -188,8 +194,8 @@ def _answer(
         "items": items or [],
         "mutatedDocumentIds": ids or [],
         "error": error,
-        "warnings": [],
-        "totalWarningsCount": 0,
+        "warnings": [{"description": sentence} for sentence in warnings],
+        "totalWarningsCount": len(warnings),
     }
 
 
@@ -214,6 +220,17 @@ def _encode(answer: dict[str, Any]) -> bytes:
 
 def _text_of(value: object) -> str | None:
     return b64encode(value).decode() if isinstance(value, bytes) else None
+
+
+def _without_attachments(value: Any) -> Any:
+    """Put a map for every attachment; json would write the tuple as an array."""
+    if isinstance(value, Attachment):
+        return {"id": value.id.hex(), "len": value.size, "type": value.type}
+    if isinstance(value, dict):
+        return {name: _without_attachments(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_attachments(item) for item in value]
+    return value
 
 
 def _finite(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """
-What an expression of core/query.py means on one document.
+What an expression of core/expression.py means on one document.
 
 SQL's three values: a comparison with NULL or with a field that is MISSING is
 neither true nor false but unknown (None), and WHERE takes only what is true.
 Values of different types are never equal, and which is less is unknown.
 Arithmetic is on numbers; on anything else, and where a document could not hold
-the result, it is NULL.
+the result, it is NULL. Of an attachment `.id`, `.len` and `.type` can be read; it
+compares as the array of these three.
 """
 
 from edge_peer.core.errors import QueryError
@@ -24,6 +25,8 @@ class _Missing:
 
 MISSING = _Missing()  # the value of a field that a document does not have
 
+_OF_ATTACHMENT = {"id": 0, "len": 1, "type": 2}  # places in the tuple that core/kinds.py makes
+
 _KINDS: "tuple[tuple[int, Any], ...]" = (
     (3, (int, float)),
     (4, str),
@@ -37,7 +40,7 @@ def evaluate(node: "Node", fields: "dict[str, object]", arguments: "dict[str, ob
     """Return the value of an expression: a document's value, MISSING, True, False or None."""
     # Left operands in a loop: what a long chain of operators needs no deep stack for.
     outer = []
-    while node[0] in _UNARY or node[0] in _BINARY:
+    while node[0] in _UNARY or node[0] in BINARY:
         outer.append(node)
         node = node[1]
     value = _leaf(node, fields, arguments)
@@ -47,7 +50,7 @@ def evaluate(node: "Node", fields: "dict[str, object]", arguments: "dict[str, ob
         if operator in _UNARY:
             value = _UNARY[operator](value)
         elif not (value is False and operator == "AND" or value is True and operator == "OR"):
-            value = _BINARY[operator](value, evaluate(node[2], fields, arguments))
+            value = BINARY[operator](value, evaluate(node[2], fields, arguments))
     return value
 
 
@@ -83,10 +86,20 @@ def _leaf(node: "Node", fields: "dict[str, object]", arguments: "dict[str, objec
 def _field(fields: "dict[str, object]", node: "Node") -> "Any":
     value: Any = fields
     for name in node[1:]:
-        if not isinstance(value, dict) or name not in value:
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, tuple) and name in _OF_ATTACHMENT:  # an array is a list
+            value = value[_OF_ATTACHMENT[name]]
+        else:
             return MISSING
-        value = value[name]
     return value
+
+
+def fit(number: "Any") -> "Any":
+    """Return the number, or None if no document could hold it."""
+    if isinstance(number, int):
+        return number if -(1 << 63) <= number < 1 << 63 else None
+    return number if number - number == 0 else None  # infinity and NaN are not
 
 
 def _rank(value: object) -> int:
@@ -198,9 +211,7 @@ def _arithmetic(operator: str) -> "Callable[[Any, Any], Any]":
                 result = left / right if operator == "/" else left % right
         except ArithmeticError:
             return None
-        if isinstance(result, int):
-            return result if -(1 << 63) <= result < 1 << 63 else None
-        return result if result - result == 0 else None  # infinity and NaN are not
+        return fit(result)
 
     return apply
 
@@ -214,7 +225,7 @@ _UNARY: "dict[str, Callable[[object], bool | None]]" = {
     "IS NULL": lambda value: value is None,
     "IS MISSING": lambda value: value is MISSING,
 }
-_BINARY: "dict[str, Callable[[Any, Any], Any]]" = {
+BINARY: "dict[str, Callable[[Any, Any], Any]]" = {
     "=": _equal,
     "!=": lambda left, right: _not(_equal(left, right)),
     "<": _less,

@@ -2,24 +2,26 @@
 Run a statement of core/query.py on a store.
 
 One Executor serves a board, a gateway and the Big Peer alike: it sees documents
-one by one and knows nothing of how the log beneath keeps them. What SELECT
-needs is loaded with the first SELECT.
+one by one and knows nothing of how the log beneath keeps them. INSERT is here; what
+the other statements need is loaded with the first of them.
 """
 
 from collections import namedtuple
 
 from edge_peer.core import document as documents
+from edge_peer.core.clock import INITIAL_STAMP
 from edge_peer.core.errors import QueryError
 from edge_peer.core.messages import COLLECTION_BYTES_MAX, ID_BYTES_MAX
 from edge_peer.core.packing import to_utf8
-from edge_peer.core.query import Insert, parse
+from edge_peer.core.query import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Protocol
 
-    from edge_peer.core.expression import Node, Select
+    from edge_peer.core.expression import Node
+    from edge_peer.core.query import Insert, Statement
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store, Write
     from edge_peer.core.sync import Subscription
@@ -33,34 +35,48 @@ if TYPE_CHECKING:
 
 PARSED_COUNT_MAX = 4  # statements that an application repeats are parsed once
 
-# kind: "select" or "insert"; items: what SELECT found; ids: the documents that were written
-Result = namedtuple("Result", ("kind", "items", "ids"))
+# kind: what the statement did, "select", "insert", "create index", …; items: the rows of
+# SELECT and EXPLAIN; ids: the documents that were written or evicted; warnings: sentences
+Result = namedtuple("Result", ("kind", "items", "ids", "warnings"))
 
 
 class Executor:
     def __init__(self, store: "Store", codec: "Codec") -> None:
         self._store = store
         self._codec = codec
-        self._parsed: dict[str, Select | Insert] = {}
+        self._parsed: dict[str, Statement] = {}
 
     def execute(self, text: str, arguments: "dict[str, object] | None" = None) -> Result:
         """Run one statement; durable on return.
 
-        Raises QueryError for a wrong statement, argument or document, and
-        StoreFull with nothing changed when there is no room.
+        Raises QueryError for a wrong statement, argument or document, with nothing
+        changed, and StoreFull when there is no room: nothing is changed by an INSERT;
+        core/change.py says what UPDATE and DELETE do.
         """
         try:
-            return self._execute(text, arguments or {})
+            return self._execute(self._parse(text), arguments or {})
         except RuntimeError:  # what MicroPython raises when the stack is used up
             raise QueryError("statement or document nested too deep for this machine")
 
-    def _execute(self, text: str, arguments: "dict[str, Any]") -> Result:
-        statement = self._parse(text)
-        if isinstance(statement, Insert):
+    def _execute(self, statement: "Statement", arguments: "dict[str, Any]") -> Result:
+        kind = statement[0]
+        if kind == "insert":
             return self._insert(statement, arguments)
-        from edge_peer.core.select import select
+        if kind == "select":
+            from edge_peer.core.select import select
 
-        return Result("select", select(statement, arguments, self._store, self._codec), [])
+            return Result(kind, select(statement, arguments, self._store, self._codec), [], [])
+        if kind in ("update", "delete", "evict"):
+            from edge_peer.core.change import change
+
+            ids, warnings = change(statement, arguments, self._store, self._codec)
+            return Result(kind, [], ids, warnings)
+        from edge_peer.core.plan import change_indexes, explain
+
+        if kind == "explain":
+            return Result(kind, explain(statement.statement, arguments, self._store), [], [])
+        change_indexes(statement, self._store)
+        return Result(kind, [], [], [])
 
     def matcher(self, subscriptions: "Iterable[Subscription]") -> "Matcher":
         """Return matches(collection, id, document) for [(SELECT text, packed arguments)]."""
@@ -70,7 +86,7 @@ class Executor:
 
         return matcher(subscriptions, self._codec)
 
-    def _parse(self, text: str) -> "Select | Insert":
+    def _parse(self, text: str) -> "Statement":
         statement = self._parsed.get(text)
         if statement is None:
             statement = parse(text)
@@ -81,60 +97,74 @@ class Executor:
 
     # INSERT
 
-    def _insert(self, statement: Insert, arguments: "dict[str, object]") -> Result:
+    def _insert(self, statement: "Insert", arguments: "dict[str, object]") -> Result:
         if len(statement.collection.encode()) > COLLECTION_BYTES_MAX:
             raise QueryError("a collection's name has at most %d bytes" % COLLECTION_BYTES_MAX)
+        for name, column in statement.columns.items():
+            if name[1:] not in arguments:
+                raise QueryError("no argument for " + name, column)
         writes = []
         seen: dict[str, set[str]] = {}
-        for node in statement.documents:
+        for node, column in statement.documents:
             value = _value(node, arguments)
             for fields in value if isinstance(value, (list, tuple)) else (value,):
-                write = self._write(statement, fields, seen)
+                try:
+                    write = self._write(statement, fields, seen)
+                except (TypeError, ValueError) as error:
+                    raise QueryError(str(error), column)
                 if write is not None:
                     writes.append(write)
-        return Result("insert", [], self._store.write(writes) if writes else [])
+        if not writes:
+            return Result("insert", [], [], [])
+        stamps = [INITIAL_STAMP] * len(writes) if statement.on_conflict == "INITIAL" else None
+        return Result("insert", [], self._store.write(writes, stamps), [])
 
     def _write(
-        self, statement: Insert, fields: "Any", seen: "dict[str, set[str]]"
+        self, statement: "Insert", fields: "Any", seen: "dict[str, set[str]]"
     ) -> "Write | None":
-        """Return one write for Store.insert, or None where ON ID CONFLICT says so.
+        """Return one write for Store.write, or None where the statement says that there is none.
 
         seen: id -> paths of every document that exists, or that this statement wrote before.
+        Raises TypeError or ValueError for what is no document.
         """
         if not isinstance(fields, dict):
-            raise QueryError("a document is a map of fields, not %s" % type(fields).__name__)
+            raise TypeError("a document is a map of fields, not %s" % type(fields).__name__)
         id = fields.get("_id")
         values = {name: fields[name] for name in fields if name != "_id"}
         if not values:
-            raise QueryError("a document has at least one field beside _id")
-        try:
-            flat = documents.flatten(values, self._codec.pack)
-            if id is None:
-                return statement.collection, None, flat
-            if not isinstance(id, str) or not 0 < len(to_utf8(id)) <= ID_BYTES_MAX:
-                raise ValueError("_id is text of 1 to %d bytes" % ID_BYTES_MAX)
-        except (TypeError, ValueError) as error:
-            raise QueryError(str(error))
+            raise ValueError("a document has at least one field beside _id")
+        flat = documents.flatten(values, self._codec.pack)
+        if id is None and statement.on_conflict != "INITIAL":
+            return statement.collection, None, flat
+        if not isinstance(id, str) or not 0 < len(to_utf8(id)) <= ID_BYTES_MAX:
+            raise ValueError("_id is text of 1 to %d bytes" % ID_BYTES_MAX)
         if id not in seen:
-            old = self._store.get(statement.collection, id)
+            old = self._paths(statement, id)
             if old is not None:
-                seen[id] = set(old)
+                seen[id] = old
         if id in seen and statement.on_conflict != "UPDATE":
-            if statement.on_conflict == "NOTHING":
+            if statement.on_conflict != "FAIL":
                 return None
-            raise QueryError("_id %s exists; ON ID CONFLICT says what to do then" % id)
+            raise ValueError("_id %s exists; ON ID CONFLICT says what to do then" % id)
         paths = seen.setdefault(id, set())
         paths.update(flat)
         if len(paths) > documents.CELL_COUNT_MAX:
-            raise QueryError("a document has at most %d fields" % documents.CELL_COUNT_MAX)
+            raise ValueError("a document has at most %d fields" % documents.CELL_COUNT_MAX)
         return statement.collection, id, flat
+
+    def _paths(self, statement: "Insert", id: str) -> "set[str] | None":
+        """Return the paths of a document that exists; for INITIAL a deleted one does, too."""
+        body = self._store.body(statement.collection, id)
+        if body is None:
+            return None
+        document = documents.decode(body)
+        is_there = statement.on_conflict == "INITIAL" or not documents.is_deleted(document)
+        return set(document) if is_there else None
 
 
 def _value(node: "Node", arguments: "dict[str, object]") -> "Any":
-    if node[0] != "parameter":
-        from edge_peer.core.evaluate import evaluate
+    if node[0] == "parameter":
+        return arguments[node[1]]
+    from edge_peer.core.evaluate import evaluate
 
-        return evaluate(node, {}, arguments)
-    if node[1] not in arguments:
-        raise QueryError("no argument for :%s" % node[1])
-    return arguments[node[1]]
+    return evaluate(node, {}, arguments)

@@ -1,18 +1,16 @@
 """
-DQL beyond a plain INSERT: expressions and SELECT.
+The expressions of DQL, from tokens to a tree.
 
-    SELECT * | COUNT(*) | e [AS name] [, …] FROM c [WHERE e]
-        [ORDER BY e [ASC | DESC] [, …]] [LIMIT n] [OFFSET n]
-
-    e, from weakest to strongest binding
+    from weakest to strongest binding
         OR · AND · NOT · = == != <> < <= > >= [NOT] IN [NOT] LIKE [NOT] BETWEEN … AND …
         IS [NOT] NULL | MISSING · + - || · * / % · -x · (e), literal, :name, a.b, [e], {k: e}
 
-A tree is made of tuples, (operator, operands…); evaluate.py knows what each
-operator means.
-"""
+A tree is made of tuples, (operator, operands…); core/evaluate.py knows what each
+operator means. core/prefilter.py and the indexes of SQLite read the same tree:
 
-from collections import namedtuple
+    ("value", v)   ("parameter", name)   ("field", name, …)   ("array", e, …)   ("map", (key, e), …)
+    (operator, e)  (operator, e, e)      ("BETWEEN", e, ("array", e, e))
+"""
 
 from edge_peer.core.errors import QueryError
 from edge_peer.core.query import (
@@ -31,15 +29,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from edge_peer.core.query import Token
+
     Node = tuple[Any, ...]
 
 NESTING_MAX = 32  # parentheses and lists inside each other: bounds the recursion
-
-# kind "*": every field; "count": COUNT(*); "list": fields is [(node, name), …]
-# order: [(node, whether descending), …]; parameters: the names that need an argument
-Select = namedtuple(
-    "Select", ("kind", "fields", "collection", "where", "order", "limit", "offset", "parameters")
-)
 
 _COMPARISONS = {"==": "=", "<>": "!="}
 for _sign in ("=", "!=", "<", "<=", ">", ">="):
@@ -57,59 +51,29 @@ for _binding, _words in (
         _BINDING[_word] = _binding
 
 
-def parse_select(tokens: "list[tuple[int, str, int]]") -> Select:
-    parser = Expression(tokens, 1)
-    select = parser.select()
-    parser.end()
-    return select
-
-
 class Expression(Parser):
-    def __init__(self, tokens: "list[tuple[int, str, int]]", at: int = 0) -> None:
+    def __init__(self, tokens: "list[Token]", at: int = 0) -> None:
         super().__init__(tokens, at)
-        self.has_fields = True  # a document that is inserted refers to no other
+        self.has_fields = True
+        self.field_columns: list[tuple[Node, int]] = []
         self._nesting = 0
-        self._parameters: list[str] = []
 
-    def select(self) -> Select:
-        kind, fields = self._projection()
-        self.need("FROM")
-        collection = self.name("a collection")
-        where = self.expression() if self.takes("WHERE") else None
-        order: list[tuple[Node, bool]] = []
-        if self.takes("ORDER"):
-            self.need("BY")
-            while not order or self.takes(","):
-                node = self.expression()
-                descending = self.takes("DESC")
-                if not descending:
-                    self.takes("ASC")
-                order.append((node, descending))
-        limit = self._primary() if self.takes("LIMIT") else None
-        offset = self._primary() if self.takes("OFFSET") else None
-        return Select(
-            kind, fields, collection, where, order, limit, offset, tuple(self._parameters)
-        )
+    def where(self) -> "Node | None":
+        return self.expression() if self.takes("WHERE") else None
 
-    def _projection(self) -> "tuple[str, list[tuple[Node, str]]]":
-        if self.takes("*"):
-            return "*", []
-        if self.sees("COUNT") and self.tokens[self.at + 1][1] == "(":
-            self.at += 2
-            self.need("*")
-            self.need(")")
-            return "count", []
-        fields: list[tuple[Node, str]] = []
-        while not fields or self.takes(","):
-            node = self.expression()
-            if self.takes("AS"):
-                name = self.name("a name")
-            elif node[0] == "field":
-                name = node[-1]
-            else:
-                self.fail("name this expression: … AS name")
-            fields.append((node, name))
-        return "list", fields
+    def path(self) -> "Node":
+        """Take a field's name, or several joined by dots."""
+        column = self.tokens[self.at][2]
+        path = ["field", self.name("a field")]
+        while self.takes("."):
+            path.append(self.name("a field"))
+        self.field_columns.append((tuple(path), column))
+        return self.field_columns[-1][0]
+
+    def call(self, function: str) -> "Node":
+        """Take what stands behind the `(` of a function."""
+        self.at -= 2
+        self.fail("there is no %s() here" % function)
 
     # Expressions: two calls for each level of brackets, as a board's stack holds about 30
 
@@ -171,16 +135,15 @@ class Expression(Parser):
         if kind == STRING:
             return ("value", unquoted(self.next()))
         if kind == PARAMETER:
-            self._parameters.append(text[1:])
-            return ("parameter", self.next()[1:])
+            return self.parameter()
         if kind == NAME and word in ("TRUE", "FALSE", "NULL"):
             self.at += 1
             return ("value", {"TRUE": True, "FALSE": False, "NULL": None}[word])
+        if kind == NAME and self.tokens[self.at + 1][1] == "(" and not is_reserved(word):
+            self.at += 2
+            return self.call(word)
         if self.has_fields and (kind == QUOTED or (kind == NAME and not is_reserved(word))):
-            path = [self.name("a field")]
-            while self.takes("."):
-                path.append(self.name("a field"))
-            return tuple(["field"] + path)
+            return self.path()
         if text not in ("(", "[", "{") or kind != SIGN:
             self.fail("expected a value, not " + text)
         self.at += 1

@@ -89,6 +89,7 @@ def device_quota_bytes(block_count: int) -> int:
 
 class FlashLog:
     document_bytes_max = DOCUMENT_BYTES_MAX
+    commit_bytes_max = COMMIT_BYTES_MAX
     authors_max = 64  # three vectors of them and some cursors fit into META_BYTES_MAX
     has_indexes = False
 

@@ -1,14 +1,22 @@
 """
 DQL, the query language: text in, a tree out. core/execute.py runs it.
 
-    INSERT INTO c DOCUMENTS (value) [, (value) …]
+    INSERT INTO c [INITIAL] DOCUMENTS (value) [, (value) …]
         [ON ID CONFLICT FAIL | DO NOTHING | DO UPDATE]
-    SELECT …                                                  core/expression.py
+    SELECT …                                                  core/grammar_select.py
+    UPDATE …, DELETE …, EVICT …                               core/grammar_change.py
+    CREATE INDEX …, DROP INDEX …                              core/grammar_index.py
+    EXPLAIN any of these
 
 Keywords in any case, names as they are: ASCII letters, digits and `_`. Back-ticks
 quote any other name. A board that only inserts its readings, (:name), never
 loads the rest of the language. Every mistake is a QueryError that names the
 column (SPEC.md, "DQL").
+
+A statement is a named tuple whose first item says what it does: "insert",
+"select", … It keeps the columns that may be needed when it runs:
+
+    columns   {":name": of a parameter's first place, "LIMIT": of its value, …}
 """
 
 from collections import namedtuple
@@ -18,27 +26,33 @@ from edge_peer.core.packing import to_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
-    from edge_peer.core.expression import Node, Select
+    from edge_peer.core.expression import Node
+
+    Token = tuple[int, str, int]
+    Statement = Any  # one of the named tuples
 
 STATEMENT_CHARS_MAX = 4096
 
-# on_conflict: "FAIL", "NOTHING" or "UPDATE"; documents: nodes
-Insert = namedtuple("Insert", ("collection", "documents", "on_conflict"))
+# documents: [(node, column), …]; on_conflict: "FAIL", "NOTHING", "UPDATE", or "INITIAL"
+Insert = namedtuple("Insert", ("kind", "collection", "documents", "on_conflict", "columns"))
+# statement: what is explained
+Explain = namedtuple("Explain", ("kind", "statement", "columns"))
 
 NAME, QUOTED, NUMBER, STRING, PARAMETER, SIGN, END = range(7)
 _SIGNS = ("<=", ">=", "<>", "!=", "==", "||")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _DIGITS = "0123456789"
-_LATER = ("UPDATE", "DELETE", "EVICT", "CREATE", "DROP", "EXPLAIN")
+_VERBS = "SELECT, INSERT, UPDATE, DELETE, EVICT, CREATE, DROP or EXPLAIN"
 RESERVED = (
     " SELECT FROM WHERE ORDER BY LIMIT OFFSET AND OR NOT IN LIKE BETWEEN IS AS ASC DESC INSERT"
     " INTO DOCUMENTS ON GROUP HAVING DISTINCT "
 )  # between spaces; one string is less RAM than a list of them
 
 
-def parse(text: str) -> "Select | Insert":
+def parse(text: str) -> "Statement":
     """Parse one statement; raise QueryError with the column of the first mistake."""
     if len(text) > STATEMENT_CHARS_MAX:
         raise QueryError("a statement has at most %d characters" % STATEMENT_CHARS_MAX)
@@ -46,18 +60,38 @@ def parse(text: str) -> "Select | Insert":
         to_utf8(text)
     except ValueError:
         raise QueryError("a statement with half a surrogate pair")
-    tokens = _tokens(text)
+    parser = Parser(_tokens(text))
+    is_explained = parser.takes("EXPLAIN")
     try:
-        if tokens[0][1].upper() != "SELECT":
-            return Parser(tokens).insert()
-        from edge_peer.core.expression import parse_select
-
-        return parse_select(tokens)
+        statement = _parsers(parser)()
     except RuntimeError:  # how deep a stack goes differs from board to board
         raise QueryError("nested too deep for this machine")
+    return Explain("explain", statement, statement[-1]) if is_explained else statement
 
 
-def _tokens(text: str) -> "list[tuple[int, str, int]]":
+def _parsers(parser: "Parser") -> "Callable[[], Statement]":
+    """Return what parses the statement that begins here, its verb taken."""
+    word = parser.tokens[parser.at][1].upper()
+    if parser.takes("INSERT"):
+        return parser.insert
+    if parser.takes("SELECT"):
+        from edge_peer.core.grammar_select import SelectParser
+
+        return SelectParser(parser.tokens, parser.at).select
+    if parser.takes("UPDATE") or parser.takes("DELETE") or parser.takes("EVICT"):
+        from edge_peer.core.grammar_change import ChangeParser
+
+        changes = ChangeParser(parser.tokens, parser.at)
+        return changes.update if word == "UPDATE" else changes.remove
+    if parser.takes("CREATE") or parser.takes("DROP"):
+        from edge_peer.core.grammar_index import IndexParser
+
+        indexes = IndexParser(parser.tokens, parser.at)
+        return indexes.create if word == "CREATE" else indexes.drop
+    parser.fail("expected %s, not %s" % (_VERBS, parser.tokens[parser.at][1]))
+
+
+def _tokens(text: str) -> "list[Token]":
     """Return [(kind, text, column), …] with an END at the end."""
     tokens = []
     at = 0
@@ -124,48 +158,56 @@ def unquoted(text: str) -> str:
 class Parser:
     """A place in the tokens, and INSERT. Each method takes what it names, or fails."""
 
-    def __init__(self, tokens: "list[tuple[int, str, int]]", at: int = 0) -> None:
+    def __init__(self, tokens: "list[Token]", at: int = 0) -> None:
         self.tokens = tokens
         self.at = at
+        self.columns: dict[str, int] = {}
 
     def insert(self) -> Insert:
-        if not self.takes("INSERT"):
-            word = self.tokens[self.at][1].upper()
-            if word in _LATER:
-                self.fail(word + " is not built yet; SELECT and INSERT are")
-            self.fail("expected SELECT or INSERT")
         self.need("INTO")
         collection = self.name("a collection")
+        on_conflict = "INITIAL" if self.takes("INITIAL") else "FAIL"
         self.need("DOCUMENTS")
-        nodes: list[Node] = []
+        nodes: list[tuple[Node, int]] = []
         while not nodes or self.takes(","):
             self.need("(")
-            nodes.append(self._document())
+            column = self.tokens[self.at][2]
+            nodes.append((self._document(), column))
             self.need(")")
-        on_conflict = "FAIL"
         if self.takes("ON"):
-            self.need("ID")
-            self.need("CONFLICT")
-            if not self.takes("FAIL"):
-                self.need("DO")
-                on_conflict = "NOTHING" if self.takes("NOTHING") else "UPDATE"
-                if on_conflict == "UPDATE":
-                    self.need("UPDATE")
+            if on_conflict == "INITIAL":
+                self.at -= 1
+                self.fail("INITIAL says already what becomes of documents that exist")
+            on_conflict = self._on_conflict()
         self.end()
-        return Insert(collection, nodes, on_conflict)
+        return Insert("insert", collection, nodes, on_conflict, self.columns)
+
+    def _on_conflict(self) -> str:
+        self.need("ID")
+        self.need("CONFLICT")
+        if self.takes("FAIL"):
+            return "FAIL"
+        self.need("DO")
+        if self.takes("NOTHING"):
+            return "NOTHING"
+        self.need("UPDATE")
+        return "UPDATE"
 
     def _document(self) -> "Node":
-        kind, text, _ = self.tokens[self.at]
-        if kind == PARAMETER:
-            self.at += 1
-            return ("parameter", text[1:])
+        if self.tokens[self.at][0] == PARAMETER:
+            return self.parameter()
         from edge_peer.core.expression import Expression
 
         parser = Expression(self.tokens, self.at)
-        parser.has_fields = False
+        parser.columns = self.columns
+        parser.has_fields = False  # a document that is inserted refers to no other
         node = parser.expression()
         self.at = parser.at
         return node
+
+    def parameter(self) -> "Node":
+        self.columns.setdefault(self.tokens[self.at][1], self.tokens[self.at][2])
+        return ("parameter", self.next()[1:])
 
     def next(self) -> str:
         self.at += 1

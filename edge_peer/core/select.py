@@ -1,150 +1,129 @@
 """
 SELECT on a store, and the predicates of subscriptions.
 
-Documents are looked at one by one; WHERE _id = … needs one look. A document
-whose bytes lack a text that WHERE asks for is not even decoded.
+Rows go one by one through WHERE, the groups, the order, and what is selected.
+Only groups, and an order, hold more than one: of an order with a LIMIT about
+twice as many as are wanted. Groups and DISTINCT are in core/group.py.
 """
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import QueryError
 from edge_peer.core.evaluate import MISSING, evaluate, sort_key
-from edge_peer.core.expression import Select
-from edge_peer.core.packing import to_utf8
+from edge_peer.core.find import check_arguments, found, rows_of
 from edge_peer.core.query import parse
-from edge_peer.core.view import fields_of, view
+from edge_peer.core.view import view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edge_peer.core.execute import Codec
-    from edge_peer.core.expression import Node
+    from edge_peer.core.find import Fields
+    from edge_peer.core.grammar_select import Select
     from edge_peer.core.store import Store
     from edge_peer.core.sync import Subscription
 
-    Fields = dict[str, object]
     Matcher = Callable[[str, str, documents.Document], bool]
 
-_CONSTANTS = ("value", "parameter")
+_SORT_SPARE = 64  # rows beside those that LIMIT wants, before they are sorted and cut
 
 
 def select(
-    statement: Select, arguments: "Fields", store: "Store", codec: "Codec"
+    statement: "Select", arguments: "Fields", store: "Store", codec: "Codec"
 ) -> "list[Fields]":
     """Return the rows; raise QueryError for an argument that is missing or wrong."""
-    _check_arguments(statement, arguments)
-    rows = _matching(statement, arguments, store, codec)
-    if statement.kind == "count":
-        return [{"count": sum([1 for _ in rows])}]
-    limit = _whole_number("LIMIT", statement.limit, arguments)
-    offset = _whole_number("OFFSET", statement.offset, arguments) or 0
-    if statement.order:
-        found = _sorted(list(rows), statement, arguments)
+    check_arguments(statement.columns, arguments)
+    offset = _whole_number("OFFSET", statement, arguments) or 0
+    limit = _whole_number("LIMIT", statement, arguments)
+    end = None if limit is None else offset + limit
+    rows: Iterable[Fields]
+    if statement.where is None and _only_counts(statement):
+        rows = rows_of(store, statement.collection)
     else:
-        found = _first(rows, None if limit is None else offset + limit)
-    found = found[offset:] if limit is None else found[offset : offset + limit]
-    if statement.kind == "*":
-        return found
-    return [_project(fields, statement, arguments) for fields in found]
+        pairs = found(store, codec, statement.collection, statement.where, arguments)
+        rows = (fields for _, fields in pairs)
+    if statement.is_grouped:
+        from edge_peer.core.group import grouped
+
+        rows = grouped(rows, statement, arguments)
+    if statement.order:
+        rows = _sorted(rows, statement, arguments, None if statement.is_distinct else end)
+    if statement.fields:
+        rows = _projected(rows, statement, arguments)
+    if statement.is_distinct:
+        from edge_peer.core.group import distinct
+
+        rows = distinct(rows)
+    return _first(rows, end)[offset:]
 
 
 def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher":
-    """Return matches(collection, id, document) for [(SELECT text, packed arguments)]."""
+    """Return matches(collection, id, document) for [(SELECT text, packed arguments)].
+
+    Of a collection that is subscribed every tombstone matches: who has the document
+    must hear of it, and nobody knows what was in it.
+    """
     parsed: list[tuple[Select, Fields]] = []
     for text, raw in subscriptions:
-        statement = parse(text)
-        if not isinstance(statement, Select) or (
-            statement.order or statement.limit or statement.offset
-        ):
-            raise QueryError("a subscription is SELECT … FROM … WHERE …, and no more")
+        statement = _subscribed(text)
         arguments = codec.unpack(raw) if raw else {}
         if not isinstance(arguments, dict):
             raise QueryError("a subscription's arguments are a map")
-        _check_arguments(statement, arguments)
+        check_arguments(statement.columns, arguments)
         parsed.append((statement, arguments))
 
     def matches(collection: str, id: str, document: "documents.Document") -> bool:
         fields = None
         for statement, arguments in parsed:
             if statement.collection == collection:
-                if documents.is_deleted(document):
-                    return True  # nobody can know whether it matched
+                if statement.where is None or documents.is_deleted(document):
+                    return True
                 if fields is None:
                     fields = view(document, codec.unpack)
                     fields["_id"] = id
-                if _is_true(statement.where, fields, arguments):
+                if evaluate(statement.where, fields, arguments) is True:
                     return True
         return False
 
     return matches
 
 
-def _check_arguments(statement: Select, arguments: "Fields") -> None:
-    """Before the first document is looked at: there may be none, and it may not need them all."""
-    for name in statement.parameters:
-        if name not in arguments:
-            raise QueryError("no argument for :%s" % name)
-
-
-def _matching(
-    statement: Select, arguments: "Fields", store: "Store", codec: "Codec"
-) -> "Iterator[Fields]":
-    for id, body in _candidates(statement, arguments, store):
-        fields = fields_of(body, codec.unpack)
-        if fields is None:
-            continue
-        fields["_id"] = id
-        if _is_true(statement.where, fields, arguments):
-            yield fields
-
-
-def _candidates(
-    statement: Select, arguments: "Fields", store: "Store"
-) -> "Iterable[tuple[str, bytes]]":
-    where = statement.where
+def _subscribed(text: str) -> "Select":
+    statement: Select = parse(text)
     if (
-        where is not None
-        and where[0] == "="
-        and where[1] == ("field", "_id")
-        and where[2][0] in _CONSTANTS
+        statement[0] != "select"
+        or statement.is_distinct
+        or statement.is_grouped
+        or statement.order
+        or statement.limit
+        or statement.offset
     ):
-        id = evaluate(where[2], {}, arguments)
-        body = store.body(statement.collection, id) if isinstance(id, str) else None
-        return [] if body is None else [(id, body)]
-    part = _text_in_all(where, arguments)
-    return store.scan(statement.collection, (lambda body: part in body) if part else None)
+        raise QueryError("a subscription is SELECT … FROM … WHERE …, and no more")
+    return statement
 
 
-def _text_in_all(where: "Node | None", arguments: "Fields") -> bytes:
-    """Return the longest text that WHERE field = text AND … asks for, as UTF-8.
-
-    However the author packed it, it stands like that in every document that can match.
-    """
-    longest = b""
-    nodes = [] if where is None else [where]
-    while nodes:
-        node = nodes.pop()
-        if node[0] == "AND":
-            nodes.extend(node[1:])
-        elif node[0] == "=" and node[1][0] == "field" and node[2][0] in _CONSTANTS:
-            text = evaluate(node[2], {}, arguments)
-            if isinstance(text, str) and node[1] != ("field", "_id"):
-                longest = max(longest, _utf8(text), key=len)
-    return longest
+def _only_counts(statement: "Select") -> bool:
+    """Return whether no field of a document is asked for, only how many there are."""
+    return (
+        statement.is_grouped
+        and not statement.groups
+        and not any([node for _, _, node in statement.aggregates])
+    )
 
 
-def _utf8(text: str) -> bytes:
-    try:
-        return to_utf8(text)
-    except ValueError:  # half a surrogate pair, which no document holds
-        return b""
+def _sorted(
+    rows: "Iterable[Fields]", statement: "Select", arguments: "Fields", count: "int | None"
+) -> "list[Fields]":
+    """Return the rows in their order, or the first `count` of them."""
+    kept: list[Fields] = []
+    for row in rows:
+        kept.append(row)
+        if count is not None and len(kept) >= 2 * count + _SORT_SPARE:
+            kept = _in_order(kept, statement, arguments)[:count]
+    return _in_order(kept, statement, arguments)
 
 
-def _is_true(where: "Node | None", fields: "Fields", arguments: "Fields") -> bool:
-    return where is None or evaluate(where, fields, arguments) is True
-
-
-def _sorted(rows: "list[Fields]", statement: Select, arguments: "Fields") -> "list[Fields]":
+def _in_order(rows: "list[Fields]", statement: "Select", arguments: "Fields") -> "list[Fields]":
     """Sort by each key in turn, the last first; equal rows keep their order."""
     for node, descending in reversed(statement.order):
         sign = -1 if descending else 1
@@ -154,30 +133,35 @@ def _sorted(rows: "list[Fields]", statement: Select, arguments: "Fields") -> "li
     return rows
 
 
-def _first(rows: "Iterator[Fields]", count: "int | None") -> "list[Fields]":
-    found: list[Fields] = []
-    if count == 0:
-        return found
+def _projected(
+    rows: "Iterable[Fields]", statement: "Select", arguments: "Fields"
+) -> "Iterator[Fields]":
     for row in rows:
-        found.append(row)
-        if len(found) == count:
-            break
-    return found
+        projected = {}
+        for node, name in statement.fields:
+            value = evaluate(node, row, arguments)
+            if value is not MISSING:
+                projected[name] = value
+        yield projected
 
 
-def _project(fields: "Fields", statement: Select, arguments: "Fields") -> "Fields":
-    row = {}
-    for node, name in statement.fields:
-        value = evaluate(node, fields, arguments)
-        if value is not MISSING:
-            row[name] = value
-    return row
+def _first(rows: "Iterable[Fields]", count: "int | None") -> "list[Fields]":
+    first: list[Fields] = []
+    if count is None:
+        return list(rows)
+    if count:
+        for row in rows:
+            first.append(row)
+            if len(first) == count:
+                break
+    return first
 
 
-def _whole_number(what: str, node: "Node | None", arguments: "Fields") -> "int | None":
+def _whole_number(word: str, statement: "Select", arguments: "Fields") -> "int | None":
+    node = statement.limit if word == "LIMIT" else statement.offset
     if node is None:
         return None
     value = evaluate(node, {}, arguments)
     if not isinstance(value, int) or value is True or value is False or value < 0:
-        raise QueryError("%s takes a whole number" % what)
+        raise QueryError("%s takes a whole number" % word, statement.columns[word])
     return value

@@ -92,6 +92,7 @@ class SqliteLog:
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
     authors_max = 65_536
+    commit_bytes_max = 16 << 20  # what is written at once is in memory
 
     def __init__(
         self, path: str | Path, limits: Limits, evict: Evict, before_erase: BeforeErase

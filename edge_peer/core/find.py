@@ -1,0 +1,109 @@
+"""
+The documents of a collection that WHERE takes: where SELECT, UPDATE, DELETE and EVICT begin.
+
+Of the three ways to them the first that leads there is taken:
+
+ 1. WHERE _id = … or _id IN […], alone or with AND: a look for each id.
+ 2. An index, where the log has indexes and one of them helps.
+ 3. A scan, which passes over what core/prefilter.py can rule out by its raw bytes.
+
+Each way may give documents too many, so in the end WHERE itself is evaluated.
+"""
+
+from edge_peer.core.document import decode, is_deleted
+from edge_peer.core.errors import QueryError
+from edge_peer.core.evaluate import evaluate
+from edge_peer.core.view import fields_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from edge_peer.core.execute import Codec
+    from edge_peer.core.expression import Node
+    from edge_peer.core.store import Store
+
+    Fields = dict[str, object]
+
+_TOMBSTONE = b"\2\1\xc0"  # stands in every deleted document: the head and the value of LIFE
+_CONSTANTS = ("value", "parameter")
+
+
+def check_arguments(columns: "dict[str, int]", arguments: "Fields") -> None:
+    """Before the first document is looked at: there may be none, and it may not need them all."""
+    for name in columns:
+        if name[0] == ":" and name[1:] not in arguments:
+            raise QueryError("no argument for " + name, columns[name])
+
+
+def found(
+    store: "Store", codec: "Codec", collection: str, where: "Node | None", arguments: "Fields"
+) -> "Iterator[tuple[bytes, Fields]]":
+    """Yield (body, fields with `_id`) of each document for which WHERE is true."""
+    for id, body in candidates(store, codec, collection, where, arguments):
+        fields = fields_of(body, codec.unpack)
+        if fields is not None:
+            fields["_id"] = id
+            if where is None or evaluate(where, fields, arguments) is True:
+                yield body, fields
+
+
+def rows_of(store: "Store", collection: str) -> "Iterator[Fields]":
+    """Yield nothing but a row for each document, for those who only count."""
+    nothing: Fields = {}
+    for _, body in store.scan(collection):
+        if _TOMBSTONE not in body or not is_deleted(decode(body)):
+            yield nothing
+
+
+def candidates(
+    store: "Store", codec: "Codec", collection: str, where: "Node | None", arguments: "Fields"
+) -> "Iterable[tuple[str, bytes]]":
+    """Return (id, body) of all documents that can match, and maybe of others."""
+    if where is None:
+        return store.scan(collection)
+    ids = ids_asked_for(where, arguments)
+    if ids is not None:
+        return _by_ids(store, collection, ids)
+    if has_indexes(store):
+        log: Any = store.log
+        indexed: Iterable[tuple[str, bytes]] | None = log.candidates(collection, where, arguments)
+        if indexed is not None:
+            return indexed
+    from edge_peer.core.prefilter import prefilter
+
+    return store.scan(collection, prefilter(where, arguments, codec.unpack))
+
+
+def ids_asked_for(where: "Node", arguments: "Fields") -> "list[str] | None":
+    """Return the only ids that a document can have for WHERE to be true; None if it may be any."""
+    nodes = [where]
+    while nodes:
+        node = nodes.pop()
+        if node[0] == "AND":
+            nodes.extend(node[1:])
+        elif (node[0] == "=" or node[0] == "IN") and _names_constants(node):
+            value = evaluate(node[2], {}, arguments)
+            if node[0] == "=":
+                value = [value]
+            if isinstance(value, (list, tuple)):
+                return sorted(set([id for id in value if isinstance(id, str)]))
+    return None
+
+
+def has_indexes(store: "Store") -> bool:
+    """An open batch has documents that no index knows of yet."""
+    return getattr(store.log, "has_indexes", False) and store.batch is None
+
+
+def _names_constants(node: "Node") -> bool:
+    values = node[2][1:] if node[2][0] == "array" else (node[2],)
+    return node[1] == ("field", "_id") and all([one[0] in _CONSTANTS for one in values])
+
+
+def _by_ids(store: "Store", collection: str, ids: "list[str]") -> "Iterator[tuple[str, bytes]]":
+    for id in ids:
+        body = store.body(collection, id)
+        if body is not None:
+            yield id, body
