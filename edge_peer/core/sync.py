@@ -14,6 +14,10 @@ read again from `base`. Nothing is sent that the receiver's K covers or that it
 wrote itself. K is learned on DONE, and only from a sender whose log holds
 all that we want (core/store.py says what K, E and D are).
 
+Each HELLO is answered by an empty DURABLE; documents that arrive before it are for
+an earlier HELLO, and are passed over: they would move the cursors past what the later
+one asks for.
+
 Messages are acknowledged by the link, after `receive` has made them durable.
 A receiver without room says nothing, reads on over what it must refuse, and
 says HELLO again when there is room: the sender starts again at `resume`.
@@ -93,6 +97,7 @@ class Sync:
         # As the receiver
         self._subscriptions: tuple[Subscription, ...] = ()
         self._hello_due_ms: int | None = now_ms
+        self._unanswered_count = 0  # of our HELLOs
         self._knowledge_to_tell: list[tuple[bytes, int]] | None = None
         self._receiver: Receiver | None = None
         # As the sender
@@ -103,6 +108,7 @@ class Sync:
         self._their_knowledge: dict[bytes, int] = {}
         self._their_authors = {neighbour}  # whose durability matters there
         self._hello_complete = False
+        self._answer_count = 0  # HELLOs to answer
         self._cursor = 0  # of our log, what it has been offered
         self._cursor_told = 0  # and how far it knows that
         self._base = 0
@@ -131,7 +137,12 @@ class Sync:
             return self._next_hello()
         if self.state == WAITING:
             return b""
-        return self._next_durable(now_ms) or self._next_documents(size_max, now_ms)
+        answer = b""
+        if self._answer_count:
+            self._answer_count -= 1
+            answer = self._encoder.vector(DURABLE, {})
+        news = self._next_durable(now_ms)
+        return answer + (news or self._next_documents(size_max - len(answer), now_ms))
 
     def received_count(self) -> int:
         """Return how many documents arrived and were stored."""
@@ -163,6 +174,7 @@ class Sync:
             return message
         self._knowledge_to_tell = None
         self._hello_due_ms = None
+        self._unanswered_count += 1
         resume, base, sender_epoch = self._store.cursors.get(self._neighbour, (0, 0, 0))
         self._restart_receiver()
         return message + self._encoder.hello(
@@ -170,11 +182,15 @@ class Sync:
         )
 
     def _restart_receiver(self) -> None:
-        """What was sent before our next HELLO arrives there is not for us."""
+        """Take nothing for what follows; what does, says where it goes on from."""
         if self._receiver is not None:
             self._receiver.expected = None
 
     def _handle_durable(self, durable: Durable, now_ms: int) -> None:
+        if not durable.vector:  # an answer
+            if not self._unanswered_count:
+                raise RemoteProtocolError("an answer to no HELLO")
+            self._unanswered_count -= 1
         self._store.learn_durable(durable.vector)
         for author, seq in durable.vector.items():  # it knows that, no need to tell it
             if author in self._their_authors:
@@ -183,6 +199,8 @@ class Sync:
     def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
         if not self._flags and not self._subscriptions:
             raise RemoteProtocolError("documents that nobody asked for")
+        if self._hello_due_ms is not None or self._unanswered_count:
+            return  # for what we wanted before: it would move the cursor past what we want now
         if self._receiver is None:
             from edge_peer.core.receiver import Receiver
 
@@ -199,7 +217,8 @@ class Sync:
         """Return whether the neighbour's log holds everything that we want of any author."""
         if self._their_flags & WANTS_ALL:
             return True
-        if self._store.keeps_all:
+        only_relays = self._flags & WANTS_UNDURABLE and not self._subscriptions
+        if self._store.keeps_all or only_relays:
             return bool(self._their_flags & RELAYS)  # what a relay skips, the Big Peer has
         return not self._flags and self._wanted == self._subscriptions
 
@@ -230,6 +249,8 @@ class Sync:
         self._done_told = -1
         self._told = {}
         self._durable_due_ms = now_ms
+        self._linger_until_ms = None
+        self._answer_count += 1
         self.state = STARTED
 
     def _next_durable(self, now_ms: int) -> bytes:

@@ -360,3 +360,46 @@ def test_a_reading_costs_few_bytes():
     wire.run()
     assert len(big.executor.execute("SELECT * FROM readings").items) == 100
     assert (wire.bytes - before) / 100 < 36, wire.bytes - before
+
+
+def test_what_the_big_peer_has_is_durable_behind_two_relays():
+    board, big = Peer("board"), Peer("big", BIG)
+    near, far = Peer("near", GATEWAY), Peer("far", GATEWAY)
+    board.insert(n=1)
+    wires = [Wire(board, near), Wire(near, far), Wire(far, big)]
+    for _ in range(3):
+        for wire in wires:
+            wire.run()
+    assert big.readings() == [1]
+    assert board.store.unsynced_count() == 0
+
+
+def test_documents_for_an_earlier_hello_do_not_pass_for_those_of_a_later_one():
+    board, big = Peer("board"), Peer("big", BIG)
+    for n in range(3):
+        big.insert(n=n)
+    few = (("SELECT * FROM readings WHERE n = 1", b""),)
+    board.wanted = few
+    wire = Wire(board, big)
+    wire.run()
+    board.store.forget_knowledge()
+    sync = wire.sessions[0].sync
+    sync.subscribe(few, wire.now_ms)
+    wire.run(frame_count_max=1)  # a HELLO is under way
+    board.store.forget_knowledge()
+    sync.subscribe((("SELECT * FROM readings", b""),), wire.now_ms)
+    wire.run()
+    assert board.readings() == [0, 1, 2]
+
+
+def test_a_neighbour_that_stops_wanting_leaves_nothing_to_wait_for():
+    board, big = Peer("board"), Peer("big", BIG)
+    board.wanted = (("SELECT * FROM readings", b""),)
+    wire = Wire(board, big, MEDIUM)
+    wire.run()
+    big.insert(n=1)
+    wire.sessions[1].frames_to_send(wire.now_ms)
+    wire.sessions[0].sync.subscribe((), wire.now_ms)
+    wire.run()
+    deadline_ms = wire.sessions[1].sync.deadline_ms()
+    assert deadline_ms is None or deadline_ms > wire.now_ms
