@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync pico-firmware bench-pico test-pico clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync pico-firmware bench-pico test-pico sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -59,6 +59,10 @@ bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; opt
 
 test-pico: pico-firmware ## Cut the power of the virtual Pico while it writes (minutes)
 	VIRTUAL_PICO=1 $(VENV)/pytest tests/hardware $(PYTEST_ARGS)
+
+sim: setup ## Run simulated worlds (SEEDS=40 FIRST=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
+	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
+	    $(if $(WORLD),--world $(WORLD)) $(if $(REPLAY),--replay $(REPLAY)) $(SIM_ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

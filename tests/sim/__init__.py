@@ -1,0 +1,37 @@
+"""
+The simulator: whole networks of real peers under virtual time, from one seed.
+
+    make sim SEEDS=200                 worlds of what the core can do today
+    make sim SEEDS=50 WORLD=full       … and of what it has to learn
+    make sim REPLAY=build/sim/….json   a failure again, shrunk to few operations
+
+    world.py       the queue of events, and the time       (runs on MicroPython too,
+    nodes.py       a peer: store, links, subscriptions      as does all down to plans.py)
+    wires.py       what a wire does to frames
+    media.py       flash that can fail, and the Big Peer's disk
+    operations.py  what happens to peers and wires: a table
+    oracle.py      what must come of it, without the core's help
+    checks.py      the invariants
+    plans.py       networks and scripts, from a seed
+    shrink.py, run.py
+
+What is real: everything above the flash chip and the wire. Store, FlashLog, Session,
+Link, Sync, Links and Subscriptions are the product's; an End (wires.py) takes the place
+of transport/pump.py and a ServerLog (media.py) that of SQLite, because both Pythons have
+to run the same world. What is not modelled: the time that flash and CPU take, TLS, and
+the MQTT broker (a wire of that kind is late, repeats and reorders; it forgets nothing).
+
+Worlds, by WORLD=, and what breaks in them today (plans.py):
+
+    today   nothing
+    move    a document whose zone changes stays with those who want the old one: MOVE-OUT
+            is not built ("convergence: … still shows …", F10)
+    scopes  boards behind relays never get what they subscribe to: relays pass nothing on
+            ("convergence: … never got …")
+    year    a clock a year ahead wins every conflict where nobody who writes later has seen
+            its writes: restamping is not built (F8). Only a world with clocks_right says so
+    full    all of them
+
+Not in any world yet, because the store cannot do it: deletes, counters, eviction by hand,
+attachments, quotas of a collection; because sync cannot: revoked peers, proxying.
+"""

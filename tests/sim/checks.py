@@ -1,0 +1,235 @@
+"""
+The invariants of sync, each by its name in FAILURES.
+
+Some are looked at whenever a store commits (`committed`), some every few seconds and
+after every boot (`step`, `booted`), and what only holds once everything has been
+exchanged at the end (`quiet`). To add one: find the latest of these moments at which it
+has to hold, look at what applications and the wire can see rather than at what the core
+believes, and say `world.fail(name, text)`.
+"""
+
+from binascii import crc32
+
+from sim.nodes import RANGE
+
+FAILURES = (
+    "convergence",
+    "lost",
+    "zombie",
+    "evict cost",
+    "quota",
+    "selfish",
+    "bounded",
+    "error",  # an exception that is nobody's but ours
+    "storage",
+    "not durable",  # D never reached a peer, or promised too much
+    "not quiet",
+    "deterministic",
+)
+
+# What is under way when a subscription is cancelled still arrives: so long, on any wire here.
+GRACE_MS = 40_000
+
+# name -> (what to measure of an End or a Node, its maximum)
+END_BOUNDS = {
+    "frames to send": (lambda end: len(end.session._link._queue), 1100),
+    "frames in flight": (lambda end: len(end.session._link._in_flight), 4),
+    "answers": (lambda end: len(end.session._link._answers), 16),
+    "events": (lambda end: len(end.session._link._events), 4),
+}
+SYNC_BOUNDS = {
+    "authors told": (lambda sync: len(sync._their_authors), 200),
+    "knowledge of a neighbour": (lambda sync: len(sync._their_knowledge), 200),
+    "author slots": (lambda sync: len(sync._decoder.authors), 32),
+}
+STORE_BOUNDS = {
+    "knowledge": (lambda store: len(store.knowledge) - store.log.authors_max, 0),
+    "evicted": (lambda store: len(store.evicted) - store.log.authors_max, 0),
+    "durable": (lambda store: len(store.durable) - store.log.authors_max, 0),
+}
+
+
+class Watch:
+    """What is remembered of one peer beside its store."""
+
+    def __init__(self):
+        self.held = {}  # key -> body
+        self.origins = {}  # key -> (the author it came from last, our epoch then)
+        self.evicted = {}  # every key that ever was -> (its checksum then, its origin)
+
+
+class Checks:
+    def __init__(self, world):
+        self.world = world
+        self.watches = [Watch() for _ in world.nodes]
+
+    # While it runs
+
+    def committed(self, node, puts):
+        watch = self.watches[node.index]
+        sender = self.world.receiving_from(node)
+        for collection, id, _, body in puts:
+            key = (collection, id)
+            if key not in watch.held and not node.writing and not node.is_big():
+                self._came(node, watch, key, bytes(body), sender)
+            watch.held[key] = bytes(body)
+            if node.is_big():
+                self.world.oracle.big_peer_has(key, self.world.numbers_of(body))
+        self._quota(node)
+
+    def gone(self, node, keys):
+        watch = self.watches[node.index]
+        for key in keys:
+            body = watch.held.pop(key, None)
+            if body is not None:
+                watch.evicted[key] = (crc32(body), watch.origins.get(key))
+
+    def wiped(self, node):
+        self.watches[node.index] = Watch()
+
+    def booted(self, node):
+        """What was acknowledged is there, whatever the power did."""
+        watch = self.watches[node.index]
+        before, watch.held = watch.held, node.dump()
+        if node.is_big():  # the power may have failed between storing and saying so
+            for key in watch.held:
+                self.world.oracle.big_peer_has(key, self.world.numbers_of(watch.held[key]))
+        for write in self.world.oracle.pending(node.index):
+            if write.key in before:
+                self._still_has(node, write, before[write.key], watch.held.get(write.key))
+        for key in before:
+            if key not in watch.held:  # the power failed between dropping it and saying so
+                watch.evicted.setdefault(key, None)
+        self._quota(node)
+
+    def _still_has(self, node, write, before, body):
+        was = self.world.numbers_of(before)
+        now = {} if body is None else self.world.numbers_of(body)
+        for field in write.saw:
+            value = now.get(field)
+            if was.get(field) != write.number or value == write.number:
+                continue
+            if self.world.oracle.is_older(write.key, field, value, write.number):
+                self.world.fail(
+                    "lost",
+                    "%s has %s.%s = %s after a restart, and had written %d"
+                    % (node.name, write.key, field, value, write.number),
+                )
+
+    def step(self):
+        big = self.world.big
+        for node in self.world.nodes:
+            if not node.is_up():
+                continue
+            store = node.store
+            _bounds(self.world, node.name, STORE_BOUNDS, store)
+            for end in node.links.pumps:
+                _bounds(self.world, node.name, END_BOUNDS, end)
+                if end.session.sync is not None:
+                    _bounds(self.world, node.name, SYNC_BOUNDS, end.session.sync)
+            if big is not None and big.is_up() and not node.is_big():
+                for author in store.durable:
+                    if store.durable[author] > big.store.known(author):
+                        self.world.fail(
+                            "not durable", "%s believes more than the Big Peer has" % node.name
+                        )
+
+    def _came(self, node, watch, key, body, sender):
+        """A document that was not there before has come from a neighbour."""
+        origin = (sender, node.store.epoch)  # another epoch: our knowledge went down
+        if watch.evicted.get(key) == (crc32(body), origin):
+            self.world.fail("evict cost", "%s was sent %s again" % (node.name, key))
+        watch.origins[key] = origin
+        if node.role == "relay" or self.world.now_ms < self.world.grace_until.get(node.index, 0):
+            return
+        zone = self.world.numbers_of(body, raw=True).get("zone", -1) // RANGE
+        if zone not in (node.wants or []):
+            self.world.fail(
+                "selfish", "%s got %s of zone %d and wants %s" % (node.name, key, zone, node.wants)
+            )
+
+    def _quota(self, node):
+        status = node.store.log.status()
+        for name, limit in (("documents", "documents_max"), ("used_bytes", "quota_bytes")):
+            if limit in status and status[name] > status[limit]:
+                self.world.fail(
+                    "quota", "%s: %s %d above %d" % (node.name, name, status[name], status[limit])
+                )
+
+    # At the end
+
+    def quiet(self):
+        world = self.world
+        dumps = [node.dump() for node in world.nodes]
+        for node in world.nodes:
+            self._counted(node, dumps[node.index])
+        if world.big is None:
+            return
+        server = dumps[world.big.index]
+        shown = {key: world.numbers_of(server[key]) for key in server}
+        self._nothing_lost(shown)
+        for node in world.nodes:
+            if not node.is_big():
+                self._same(node, dumps[node.index], server)
+                if node.store.unsynced_count():
+                    world.fail(
+                        "not durable",
+                        "%s believes that %d of its writes did not arrive"
+                        % (node.name, node.store.unsynced_count()),
+                    )
+
+    def _counted(self, node, dump):
+        status = node.store.log.status()
+        if status["documents"] != len(dump):
+            self.world.fail(
+                "quota", "%s counts %d of %d" % (node.name, status["documents"], len(dump))
+            )
+
+    def _nothing_lost(self, shown):
+        oracle = self.world.oracle
+        for key in sorted(oracle.keys):
+            fields = shown.get(key, {})
+            for field in sorted(oracle.keys[key]):
+                numbers, may_miss = oracle.allowed(key, field)
+                value = fields.get(field)
+                if value is None and may_miss or value in numbers:
+                    continue
+                self.world.fail(
+                    "lost",
+                    "the Big Peer has %s.%s = %s, not one of %s" % (key, field, value, numbers),
+                )
+
+    def _same(self, node, dump, server):
+        """What this peer wants is what the Big Peer has, byte for byte."""
+        world = self.world
+        watch = self.watches[node.index]
+        for key in sorted(server):
+            if world.zone_of(server[key]) in (node.wants or []):
+                if key not in dump:
+                    if key not in watch.evicted:
+                        world.fail("convergence", "%s never got %s" % (node.name, key))
+                elif dump[key] != server[key]:
+                    world.fail(
+                        "convergence",
+                        "%s has %s as %s, the Big Peer as %s"
+                        % (
+                            node.name,
+                            key,
+                            world.numbers_of(dump[key], raw=True),
+                            world.numbers_of(server[key], raw=True),
+                        ),
+                    )
+        for key in sorted(dump):
+            zones = node.wants or []
+            gone = key not in server or world.zone_of(server[key]) not in zones
+            if gone and world.zone_of(dump[key]) in zones:
+                world.fail("convergence", "%s still shows %s" % (node.name, key))
+
+
+def _bounds(world, name, bounds, thing):
+    for what in bounds:
+        measure, limit = bounds[what]
+        size = measure(thing)
+        world.peaks[what] = max(world.peaks.get(what, size), size)
+        if size > limit:
+            world.fail("bounded", "%s: %s is %d, at most %d" % (name, what, size, limit))

@@ -1,0 +1,208 @@
+"""
+One peer: the real store and links on simulated flash, under the world's time.
+
+    spec   name       what it is called; its device id
+           role       "board", "relay" or "big"
+           wants      zones that it subscribes to (operations.py); None: nothing
+           blocks     of flash, 4 KiB each; documents_max
+           skew_ms    what its wall clock is wrong by; None: it has no clock
+"""
+
+from nor_flash import PowerCut
+
+from edge_peer.core.errors import StorageError
+from edge_peer.core.execute import Executor
+from edge_peer.core.limits import WHOLE
+from edge_peer.core.log import FlashLog
+from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.session import Local
+from edge_peer.core.store import Store
+from edge_peer.peer import Links
+from edge_peer.runtime import load
+from edge_peer.subscriptions import Subscriptions
+from sim.media import ServerLog, SimulatedFlash
+
+APP_ID = b"simulator app id"
+START_MS = 1_800_000_000_000  # Unix time at the beginning of every world
+FLAGS = {"board": 0, "relay": WANTS_UNDURABLE | RELAYS, "big": WANTS_ALL}
+RANGE = 1_000_000  # zone z is the values from z * RANGE on
+STATEMENT = "SELECT * FROM %s WHERE zone >= :low AND zone < :high"
+
+COLLECTIONS = ("readings", "things")
+
+codec = load("codec")
+
+
+class _System:
+    """What Links asks of a runtime."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def now_ms(self):
+        return self._world.now_ms
+
+    def log(self, text):
+        pass
+
+
+class Node:
+    def __init__(self, world, index, spec):
+        self.world = world
+        self.index = index
+        self.name = spec["name"]
+        self.role = spec["role"]
+        self.skew_ms = spec.get("skew_ms", 0)
+        self.wants = spec.get("wants")
+        self.store = None
+        self.links = None
+        self.local = None
+        self.executor = None
+        self.wires = []  # (wire, side)
+        self.writing = False  # an operation of the application is under way
+        self.boot_count = 0
+        self._spec = spec
+        self._chance = world.chance("node %d" % index)
+        self._log = None
+        self.new_medium()
+
+    def is_up(self):
+        return self.store is not None
+
+    def is_big(self):
+        return self.role == "big"
+
+    def new_medium(self):
+        self.flash = None if self.is_big() else SimulatedFlash(self._spec.get("blocks", 12))
+        self._server_log = ServerLog() if self.is_big() else None
+
+    def wall_ms(self):
+        return None if self.skew_ms is None else START_MS + self.world.now_ms + self.skew_ms
+
+    # Power
+
+    def boot(self):
+        if self.is_up():
+            return
+        if self.flash is not None:
+            self.flash.power_on()
+        self.boot_count += 1
+        self.guard(self._boot)
+
+    def _boot(self):
+        store = Store(
+            self._open_log, self.name.encode(), self.wall_ms, self._chance.bytes, self.is_big()
+        )
+        self.store = store
+        if self.flash is not None:
+            self.flash.failing = ()
+        self.executor = Executor(store, codec)
+        self.local = Local(
+            APP_ID, self.name, FLAGS[self.role], store, self.executor.matcher, self._chance.bytes
+        )
+        self.links = Links(self.local, _System(self.world))
+        self.links.on_open = self._tell
+        self._subscriptions = Subscriptions(store, codec, self.executor.matcher, self._tell_all)
+        self._subscribed = {}  # zone -> its subscriptions
+        store.on_commit(self._committed, with_gone=True)
+        self.set_wants(self.wants)
+        self.world.booted(self)
+        for wire, side in self.wires:
+            wire.node_up(side)
+
+    def _open_log(self, evict, before_erase):
+        if self._server_log is not None:
+            return self._server_log
+        limits = {WHOLE: (None, self._spec.get("documents_max", 200))}
+        return FlashLog(self.flash, limits, evict, before_erase)
+
+    def cut_power_at(self, count, tear):
+        """Let the power fail in the `count`-th write from now; the Big Peer's fails in the next."""
+        if self.flash is not None:
+            self.flash.cut_at(count, tear, self._chance)
+        else:
+            self._server_log.cut = "after" if count % 2 else "before"
+
+    def fail_flash_at(self, count):
+        if self.flash is not None:
+            self.flash.failing = (self.flash.operation_count + count,)
+
+    def power_off(self):
+        if not self.is_up():
+            return
+        for end in list(self.links.pumps):
+            end.drop()
+        for wire, side in self.wires:
+            wire.node_down(side)
+        self.store = self.links = self.local = self.executor = None
+        self.world.note("off", self.index)
+
+    def mend(self):
+        """What was to break and has not yet, does not."""
+        if self.flash is not None:
+            self.flash.failing = ()
+            if self.is_up():
+                self.flash.power_on()
+        else:
+            self._server_log.cut = ""
+
+    def guard(self, action, *arguments):
+        """Run what may write to flash: the power may fail in the middle of it."""
+        try:
+            action(*arguments)
+        except PowerCut:
+            self.world.power_failed(self)
+        except StorageError:
+            if self.is_up() or not self.flash.failing:  # a boot that fails is tried again
+                raise
+
+    # Subscriptions
+
+    def set_wants(self, zones):
+        """Want these zones of both collections; None: nothing."""
+        self.wants = zones
+        for zone in zones or []:
+            if zone not in self._subscribed:
+                arguments = {"low": zone * RANGE, "high": (zone + 1) * RANGE}
+                self._subscribed[zone] = [
+                    self._subscriptions.add(STATEMENT % collection, arguments)
+                    for collection in COLLECTIONS
+                ]
+        for zone in sorted(self._subscribed):
+            if zone not in (zones or []):
+                for one in self._subscribed.pop(zone):
+                    one.cancel()
+
+    def _tell(self, session):
+        if session.sync is not None:
+            session.sync.subscribe(self._subscriptions.settle(), self.world.now_ms)
+
+    def _tell_all(self):
+        for end in list(self.links.pumps):
+            self._tell(end.session)
+            end.wake()
+
+    # What the store tells
+
+    def _committed(self, puts, gone):
+        if gone:
+            self.world.gone(self, gone)
+        self.world.committed(self, puts)
+
+    # What an application sees
+
+    def fields(self, collection, id):
+        """Return the document's fields as SELECT has them, or None."""
+        rows = self.executor.execute(
+            "SELECT * FROM %s WHERE _id = :id" % collection, {"id": id}
+        ).items
+        return rows[0] if rows else None
+
+    def dump(self):
+        """Return {(collection, id): body} of everything stored."""
+        log = self.store.log
+        return {
+            (collection, id): bytes(body)
+            for collection in log.collections()
+            for id, body in log.scan(collection)
+        }
