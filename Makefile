@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-sync pico-firmware bench-pico test-pico sim clean
+.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ size: setup ## Count what a board carries: source lines and bytes of .mpy
 
 bench-store: setup ## Compare what the store costs with sqlite3 (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/store.py $(BENCH_ARGS)
+
+bench-flash: setup ## Count erases and bytes programmed on a model of flash, beside littlefs
+	$(VENV)/python tests/bench/flash.py
 
 bench-sync: setup ## Compare what sync costs with the field (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/comparators/install.py

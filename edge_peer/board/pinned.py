@@ -45,7 +45,7 @@ begin with an empty database, remove the whole folder while no program runs.
 """
 
 _MARKER = b"FLp1"  # the last character is the version of the layout
-_MARKER_SIZE = 20  # no longer than a head of core/segment.py, which takes it for blank
+_MARKER_SIZE = 20  # no longer than the heads of core/segment.py, which takes it for blank
 _MAP = b"FLm1"
 _REMEDY = "; if nothing else helps, remove the folder: the log then begins empty"
 

@@ -15,7 +15,8 @@ and for each what documents may take, all of it optional:
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.limits import WHOLE, limits_of, pinned_bytes
-from edge_peer.core.log import FlashLog, device_quota_bytes
+from edge_peer.core.log import FlashLog
+from edge_peer.core.records import device_quota_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

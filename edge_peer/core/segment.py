@@ -8,24 +8,24 @@ records and the oldest is given up first, which by itself wears all blocks alike
 
 Layout of a block (SPEC.md, "Flash log"), integers little-endian:
 
-    0   "FLc1" | times erased u32 | 0 u32 | 0 u32 | CRC-32 of the 16 bytes      once erased
-    20  "FLs1" | segment number u32 | highest arrival before it u32 |
+    0   "FLc2" | times erased u32 | CRC-32 of these 8 bytes                     once erased
+    12  segment number u32 | highest arrival before it u32 |
         end of the segment before it u16 | gives up u16 | CRC-32                once opened
-    40  the same 20 bytes again
-    60  records, each at a multiple of 4:
+    28  the same 16 bytes again
+    44  records, each at a multiple of 4:
         body length u16 | kind u8 | key length u8 | arrival u32 | CRC-32 | body
-        kind: core/log.py says which, | 0x40 FIRST | 0x80 MORE
+        kind: core/records.py says which, | 0x20 NAMED | 0x40 FIRST | 0x80 MORE
         CRC-32 over the first 8 bytes and the body; the body starts with the key
 
-A commit is one contiguous range of records: its first carries FIRST, all but its
-last carry MORE. It counts when its records are all there, or when something that
-was written later is: the next commit of the segment, or the next segment, which
-says where this one ended. So a torn write undoes its whole commit and a record
-that went bad later undoes nothing else. Nothing is written behind a torn write:
-the next commit opens a segment.
+A commit is a range of records: its first carries FIRST, all but its last carry MORE.
+Where the next record does not fit any more it goes on in the next segment. It counts
+when its records are all there, or when something that was written later is: the next
+commit of the segment, or the next segment, which says where this one ended. So a torn
+write undoes its whole commit and a record that went bad later undoes nothing else.
+Nothing is written behind a torn write: the next commit opens a segment.
 
-A segment that is given up is first copied on. A segment that was opened for the
-copies says so ("gives up": how many numbers older) and takes nothing else until
+A segment that is given up is first copied on. A segment that was opened for nothing
+but the copies says so ("gives up": how many numbers older) and takes nothing else until
 the old one is erased. If it is torn, and the old one still there, it is forgotten
 and begun again: so however often the power fails, no free block is used up.
 Opening a log never writes.
@@ -65,13 +65,14 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 4096
 BLOCK_COUNT_MAX = 1024  # a location is 10 bits of block and 10 bits of offset / 4
 BLOCK_COUNT_MIN = 6  # fewer leave no room beside what core/log.py keeps free
-RECORDS_AT = 60
+RECORDS_AT = 44
 COMMIT_BYTES_MAX = BLOCK_SIZE - RECORDS_AT
 
 _KINDS = (DOCUMENT, DROPS, RELAYED_DOCUMENT)
-_HEAD_SIZE = 20
-_ERASED = b"FLc1"  # the last character is the version of the layout
-_OPENED = b"FLs1"
+_BLANK = b"\xff" * 256
+_MAGIC = b"FLc2"  # the last character is the version of the layout
+_ERASED_SIZE = 12
+_OPENED_SIZE = 16
 
 
 class Ring:
@@ -98,6 +99,17 @@ class Ring:
         blocks = [block for block in range(self.block_count) if self.numbers[block]]
         return sorted(blocks, key=lambda block: self.numbers[block])
 
+    def oldest(self) -> int:
+        """Return the block of the oldest segment: blocks are used in turn."""
+        return self.following(self.current)
+
+    def following(self, block: int) -> int:
+        """Return the block of the next segment; behind the newest comes the oldest."""
+        block = (block + 1) % self.block_count
+        while not self.numbers[block]:
+            block = (block + 1) % self.block_count
+        return block
+
     def room(self) -> int:
         """Return how many bytes the newest segment can still take."""
         return 0 if self.current < 0 or self.is_torn else BLOCK_SIZE - self.ends[self.current]
@@ -118,8 +130,8 @@ class Ring:
             block = (block + 1) % self.block_count
         if not self._clean[block]:
             self.erase(block)
-        head = _sealed(_OPENED, number, arrival_max, end | age << 16)
-        self._write(block, _HEAD_SIZE, head + head)
+        head = _sealed(struct.pack("<IIHH", number, arrival_max, end, age))
+        self._write(block, _ERASED_SIZE, head + head)
         self.numbers[block] = number
         self.ends[block] = RECORDS_AT
         self.current = block
@@ -139,7 +151,7 @@ class Ring:
         self.numbers[block] = 0
         self.erases[block] += 1
         self._device.ioctl(6, block)
-        self._write(block, 0, _sealed(_ERASED, self.erases[block], 0, 0))
+        self._write(block, 0, _sealed(_MAGIC + struct.pack("<I", self.erases[block])))
         self._clean[block] = 1
 
     def _write(self, block: int, offset: int, data: bytes) -> None:
@@ -188,49 +200,70 @@ class Ring:
 
     def _written_end(self, block: int) -> int:
         """Return the offset behind the last byte of a block that is not 0xFF."""
-        for offset in range(BLOCK_SIZE - 256, -1, -256):
-            used = bytes(self._read(block, offset, 256)).rstrip(b"\xff")
-            if used:
-                return offset + len(used)
+        page = bytearray(len(_BLANK))
+        for offset in range(BLOCK_SIZE - len(page), -1, -len(page)):
+            self._device.readblocks(block, page, offset)
+            if page != _BLANK:
+                return offset + len(bytes(page).rstrip(b"\xff"))
         return 0
 
     # Opening
 
     def _find_segments(self) -> None:
         is_ours = False
+        versions = b""
         for block in range(self.block_count):
-            erased = self._head(block, 0, _ERASED)
-            if erased is not None:
+            head = self._read(block, 0, _ERASED_SIZE)
+            if head[:4] == _MAGIC and _is_sealed(head):
                 is_ours = True
-                self.erases[block] = erased[0]
-                self._clean[block] = self._written_end(block) == _HEAD_SIZE
+                self.erases[block] = struct.unpack_from("<I", head, 4)[0]
+                self._clean[block] = self._written_end(block) <= _ERASED_SIZE
+            elif head[:3] == _MAGIC[:3] and head[3] != _MAGIC[3]:
+                versions += head[3:4]
             opened = self._opened(block)
             if opened is not None:
                 is_ours = True
                 self.numbers[block] = opened[0]
                 self.arrival_max = max(self.arrival_max, opened[1])
-        blocks = range(self.block_count)
-        # The very first write, torn, is no longer than a head.
-        if not is_ours and max([self._written_end(block) for block in blocks]) > _HEAD_SIZE:
-            raise StorageError("the flash holds something else; erase it to use it for a log")
+        # The very first write, torn, is no longer than the heads.
+        ends = [0] if is_ours else [self._written_end(block) for block in range(self.block_count)]
+        if max(ends) <= RECORDS_AT:
+            return
+        if versions:
+            age = "a newer" if max(versions) > _MAGIC[3] else "an older"
+            raise StorageError("the log was written by %s version" % age)
+        raise StorageError("the flash holds something else; erase it to use it for a log")
 
     def _find_ends(self) -> None:
         blocks = self.used()
         while blocks and self._is_void(blocks):
             self.numbers[blocks.pop()] = 0
-        for block, behind in zip(blocks, blocks[1:]):
+        for block, behind in reversed(list(zip(blocks, blocks[1:]))):
             opened = self._opened(behind)
             if opened is not None and opened[0] == self.numbers[block] + 1:
-                self.ends[block] = opened[2] & 0xFFFF
+                self.ends[block] = opened[2]
             else:
                 self._find_end(block)
+            if self.ends[behind] == RECORDS_AT:
+                self._undo_begun(block, behind)
+
+    def _undo_begun(self, block: int, behind: int) -> None:
+        """Undo the last commit of a segment, if it was to go on in the next, which is empty."""
+        begin, flags = self.ends[block], 0
+        for location, record in self.walk(block, RECORDS_AT):
+            last, flags = flags, 0 if record is None else record[2]
+            if flags & FIRST or not last & MORE:
+                begin = (location & 1023) << 2
+        if flags & MORE:
+            self.ends[block] = begin
+            self.is_torn |= behind == self.current  # or what it takes next would seem to go on
 
     def _is_void(self, blocks: "list[int]") -> bool:
         """Make the last of these the current segment, unless it is torn and only has copies."""
         self.current = blocks[-1]
         self.is_torn = self._find_end(self.current)
         opened = self._opened(self.current)
-        given_up = 0 if opened is None else opened[0] - (opened[2] >> 16)
+        given_up = 0 if opened is None else opened[0] - opened[3]
         return self.is_torn and given_up in [self.numbers[block] for block in blocks[:-1]]
 
     def _find_end(self, block: int) -> bool:
@@ -250,20 +283,20 @@ class Ring:
         self.ends[block] = end
         return written > end
 
-    def _opened(self, block: int) -> "tuple[int, int, int] | None":
+    def _opened(self, block: int) -> "tuple[int, int, int, int] | None":
         """Return what a segment's head says, from whichever copy is good."""
-        return self._head(block, _HEAD_SIZE, _OPENED) or self._head(block, 2 * _HEAD_SIZE, _OPENED)
-
-    def _head(self, block: int, offset: int, magic: bytes) -> "tuple[int, int, int] | None":
-        data = self._read(block, offset, _HEAD_SIZE)
-        found, first, second, third, checksum = struct.unpack("<4sIIII", data)
-        if found[:3] != magic[:3] or checksum != crc32(data[:16]):
-            return None
-        if found != magic:
-            raise StorageError("the log was written by a newer version")
-        return first, second, third
+        for offset in (_ERASED_SIZE, _ERASED_SIZE + _OPENED_SIZE):
+            head = self._read(block, offset, _OPENED_SIZE)
+            if _is_sealed(head):
+                number, arrival_max, end, age = struct.unpack_from("<IIHH", head)
+                return number, arrival_max, end, age
+        return None
 
 
-def _sealed(magic: bytes, first: int, second: int, third: int) -> bytes:
-    data = struct.pack("<4sIII", magic, first, second, third)
+def _sealed(data: bytes) -> bytes:
     return data + struct.pack("<I", crc32(data))
+
+
+def _is_sealed(data: bytearray) -> bool:
+    checksum: int = struct.unpack_from("<I", data, len(data) - 4)[0]
+    return crc32(data[:-4]) == checksum

@@ -15,8 +15,8 @@ from edge_peer.core.log import COLLECTION_COUNT_MAX, META, META_BYTES_MAX, Flash
 FULL_RUN = sys.implementation.name == "cpython"  # elsewhere samples
 BLOCK_COUNT = 8
 DOCUMENT_COUNT_MAX = 150
-OPENED_AT = 20  # of a segment's head, and 40 of its copy
-RECORDS_AT = 60
+OPENED_AT = 12  # of a segment's head, and 28 of its copy
+RECORDS_AT = 44
 
 
 def open_log(flash, evict=keep_all, before_erase=nothing, limits=()):
@@ -55,18 +55,20 @@ def test_records_lie_on_flash_as_specified():
     log = open_log(flash)
     log.commit([("c", "a", 7, b"hello")])
     log.commit([(META, "s", 8, b"x"), ("c", "b", 9, b"")])
-    assert _hex(flash.image[:112]) == (
-        "464c6331" "01000000" "00000000" "00000000" "e5d4acaf"  # erased once
-        "464c7331" "01000000" "00000000" "00000000" "89e81ec9"  # segment 1
-        "464c7331" "01000000" "00000000" "00000000" "89e81ec9"
-        "0800" "41" "03" "07000000" "5e9c22cf" "016361" "68656c6c6f"
+    assert _hex(flash.image[:100]) == (
+        "464c6332" "01000000" "79fa46e4"  # erased once
+        "01000000" "00000000" "0000" "0000" "008a70e0"  # segment 1
+        "01000000" "00000000" "0000" "0000" "008a70e0"
+        "0900" "61" "02" "07000000" "23ba9e1c" "0161" "0163" "68656c6c6f" "000000"
         "0300" "c1" "02" "08000000" "c75adf76" "0073" "78" "00"
-        "0300" "01" "03" "09000000" "b9d3a712" "016362" "00"
+        "0400" "21" "02" "09000000" "dbdfbad7" "0162" "0163"
     )  # fmt: skip
-    assert flash.image[112:] == b"\xff" * (len(flash.image) - 112)
+    log.commit([("c", "d", 10, b"")], [10])
+    assert _hex(flash.image[100:116]) == "020043020a0000000adbad2501640000"
+    assert flash.image[116:] == b"\xff" * (len(flash.image) - 116)
 
 
-def test_dropped_documents_are_listed_with_what_the_store_says_about_them():
+def test_dropped_documents_are_runs_of_words_with_what_the_store_says_about_them():
     flash = Flash(6)
     log = open_log(flash, keep_none, lambda: [(META, "e", 0, b"E")])
     arrival = 1
@@ -75,18 +77,21 @@ def test_dropped_documents_are_listed_with_what_the_store_says_about_them():
         arrival += 1
     at = flash.image.index(b"\x00eE")
     body_size, kind, key_size = struct.unpack_from("<HBB", flash.image, at + 4)
-    assert (body_size, kind, key_size) == (4 * log.evicted_count, 2, 0)
-    locations = struct.unpack_from("<%dI" % log.evicted_count, flash.image, at + 16)
-    assert list(locations) == [(RECORDS_AT + 120 * i) >> 2 for i in range(log.evicted_count)]
+    assert (body_size, kind, key_size) == (4, 2, 0)
+    words = (log.evicted_count * 116 + 2 * 4) >> 2  # the first two say the name
+    assert struct.unpack_from("<I", flash.image, at + 16)[0] == words << 20 | RECORDS_AT >> 2
+    assert log.get("c", "%03d" % (log.evicted_count - 1)) is None
+    assert log.get("c", "%03d" % (log.evicted_count + 1)) == bytes(100)
 
 
-def test_a_newer_version_is_refused_and_left_alone():
-    for offset, magic in ((0, b"FLc2"), (OPENED_AT, b"FLs2")):
+def test_another_version_is_refused_and_left_alone():
+    for version, text in ((b"3", "a newer version"), (b"1", "an older version")):
         flash = Flash(6)
         open_log(flash).commit([("c", "a", 1, b"A")])
-        head = magic + bytes(flash.image[offset + 4 : offset + 16])
-        flash.image[offset : offset + 20] = head + struct.pack("<I", crc32(head))
-        _expect_refused(flash, "newer version")
+        head = b"FLc" + version + bytes(flash.image[4:8])
+        flash.image[:12] = head + struct.pack("<I", crc32(head))
+        flash.image[12:44] = b"another layout! " * 2
+        _expect_refused(flash, text)
 
 
 def test_flash_that_holds_something_else_is_refused_and_left_alone():

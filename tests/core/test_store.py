@@ -6,7 +6,7 @@ from nor_flash import Flash
 from edge_peer.core import document as documents
 from edge_peer.core.errors import StorageError, StoreFull
 from edge_peer.core.limits import WHOLE
-from edge_peer.core.log import META, FlashLog
+from edge_peer.core.log import AHEAD_COUNT, META, FlashLog
 from edge_peer.core.store import CHECKPOINT_ARRIVALS, Store
 
 BLOCK_COUNT = 8
@@ -261,7 +261,8 @@ def test_only_durable_documents_go_and_what_went_is_remembered():
             assert store.durable_seq(store.author) <= durable
         gone = [seqs[id] for id in seqs if store.get("c", id) is None]
         if gone:
-            assert max(gone) <= store.evicted[store.author] <= max(gone), "seed 9, step %d" % i
+            evicted = store.evicted[store.author]  # may say so a little ahead
+            assert max(gone) <= evicted <= max(gone) + AHEAD_COUNT, "seed 9, step %d" % i
             assert max(gone) <= store.own_seq - 10, "seed 9, step %d" % i
     assert gone
 

@@ -114,7 +114,7 @@ def test_an_image_says_what_the_board_has_and_what_is_not_durable(image):
     code, found = as_json(path)
     status = store.status()
     assert code == 0
-    assert (found["kind"], found["version"]) == ("flash log", 1)
+    assert (found["kind"], found["version"]) == ("flash log", 2)
     assert found["device_author"] == store.author.hex()
     assert found["used_bytes"] == status["used_bytes"]
     assert found["quota_bytes"] == status["quota_bytes"]
@@ -242,10 +242,12 @@ def wrong_files(folder, image, gateway):
 
 
 def newer(image):
-    """Return the image with a head of a later version, checksum and all."""
-    head = bytearray(image[:16])
-    head[3] += 1
-    return bytes(head) + crc32(head).to_bytes(4, "little") + image[20:]
+    """Return the image with heads of a later version, checksums and all."""
+    image = bytearray(image)
+    for start in range(0, len(image), BLOCK_SIZE):
+        head = b"FLc9" + image[start + 4 : start + 8]
+        image[start : start + 44] = head + crc32(head).to_bytes(4, "little") + bytes(32)
+    return bytes(image)
 
 
 @pytest.mark.slow

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Put
 
 SQLITE_MAGIC = b"SQLite format 3\0"
-SEGMENT_MAGICS = ((0, b"FLc"), (20, b"FLs"), (40, b"FLs"))  # SPEC.md, "Flash log"
+FLASH_MAGIC = b"FLc"  # and the version; SPEC.md, "Flash log"
 # What reading a damaged file raises; the second where a message quotes what it found.
 SQLITE_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
-HEAD_SIZE = 20  # "FLc1" and what belongs to it: all that a block ready for use has
+HEAD_SIZE = 12  # "FLc2" and what belongs to it: all that a block ready for use has
 PUT_COUNT = 512  # documents in memory at a time
 COPY_TRIES = 20
 QUIET_S = 0.05  # longer than the grain of a file's times
@@ -70,14 +70,11 @@ class FlashImage:
         self._data = data + b"\xff" * (-len(data) % BLOCK_SIZE)
         starts = range(0, len(self._data), BLOCK_SIZE)
         versions = [
-            self._data[start + offset + 3]
-            for start in starts
-            for offset, magic in SEGMENT_MAGICS
-            if self._data.startswith(magic, start + offset)
+            self._data[start + 3] for start in starts if self._data.startswith(FLASH_MAGIC, start)
         ]
         if not versions and self._data.strip(b"\xff"):
             raise ToolError("neither the image of a flash log nor an SQLite store")
-        self.version = max(versions, key=versions.count) - ord("0") if versions else 1
+        self.version = max(versions, key=versions.count) - ord("0") if versions else 2
         self._ring = Ring(self, 1)
         limits = {WHOLE: (None, len(self._data) // 32)}  # more documents than fit
         self._log = FlashLog(self, limits, lambda collection, id, body, may_lose: False, list)

@@ -1,0 +1,306 @@
+"""
+The documents in a ring of records: what counts, where it lies, and copying it on.
+
+core/segment.py keeps records on the flash; of those with one key the last counts.
+
+    document   key | [name] | the document      key: collection's number u8 | id
+    relayed    the same, of a document that is carried only for others
+    drops      words << 20 | location, u32 ...  records that begin in these words
+    location   block << 10 | offset / 4         no longer count
+    name       length u8 | the collection's name, only where NAMED says so
+
+The number stands for the name. In each segment the first NAMED_COUNT records of a
+collection say which name that is, so that a segment needs no other to be understood,
+and a damaged record hides no other. Number 0 is the store's own entries ("meta").
+
+What is in RAM is what reading the log again would find. After an error of the device
+it is read again, as after a power cut.
+"""
+
+import struct
+from array import array
+from binascii import crc32
+
+from edge_peer.core.errors import StorageError
+from edge_peer.core.eviction import Eviction
+from edge_peer.core.index import Index
+from edge_peer.core.limits import WHOLE, Totals
+from edge_peer.core.record import (
+    FIRST,
+    HEADER_SIZE,
+    KIND,
+    META,
+    META_BYTES_MAX,
+    META_NUMBER,
+    MORE,
+    NAMED,
+    RECORD_BYTES_MAX,
+    RELAYED_DOCUMENT,
+    aligned,
+    arrival_in,
+    body_in,
+    id_in,
+    key_in,
+    name_in,
+    pack_record,
+)
+from edge_peer.core.segment import BLOCK_SIZE, COMMIT_BYTES_MAX, RECORDS_AT, Ring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_peer.core.limits import Limits
+    from edge_peer.core.record import Entry
+    from edge_peer.core.segment import BlockDevice
+
+    Record = bytes | bytearray
+
+NAMED_COUNT = 2  # of a collection's records in a segment: one may be damaged
+NUMBER_MAX = 127  # names in RAM, of collections that are and that were
+COPY_RECORDS = 3  # to copy a record on takes as long as to look at so many
+FREE_COUNT_MIN = 2  # segments between commits: one to write to, one to copy into
+DOCUMENT_SIZE = 128  # one entry of the index for each so many bytes, where nothing else is said
+# After damage, arrival numbers go on above any that a lost segment may have had.
+ARRIVAL_LEASE = 256
+
+
+def device_quota_bytes(block_count: int) -> int:
+    """Return how many bytes of documents a device of so many blocks takes."""
+    bytes_min = COMMIT_BYTES_MAX - RECORD_BYTES_MAX  # in each segment
+    return (block_count - FREE_COUNT_MIN) * bytes_min - 2 * META_BYTES_MAX
+
+
+class Records:
+    def __init__(self, device: "BlockDevice", limits: "Limits", program_size: int) -> None:
+        """Read the whole log; raises StorageError as Ring does."""
+        self._device = device
+        self._program_size = program_size
+        self.limits = dict(limits)
+        self.arrival_max = 0
+        self._recover()
+
+    def _recover(self) -> None:
+        """Read the whole log, and think of nothing else."""
+        ring = self._ring = Ring(self._device, self._program_size)
+        limit_bytes, limit_count = self.limits.get(WHOLE, (None, None))
+        device_bytes = device_quota_bytes(ring.block_count)
+        limit_bytes = min(limit_bytes or device_bytes, device_bytes)
+        limit_count = limit_count or limit_bytes // DOCUMENT_SIZE
+        self.limits[WHOLE] = (limit_bytes, limit_count)
+        self._index = Index(limit_count)
+        self._names = {META_NUMBER: META}
+        self._numbers = {META: META_NUMBER}
+        self._named: dict[int, int] = {}  # number -> how often the newest segment names it
+        self._firsts = array("I", bytes(4 * ring.block_count))  # of each block's documents the
+        self._lasts = array("I", bytes(4 * ring.block_count))  # lowest and the highest arrival
+        self._totals = Totals()
+        self._meta_bytes = 0
+        self._leaving = Eviction()
+        self._given_up = (0, 0, 0)  # segment number, offset of what was not copied yet, damaged
+        self.damaged_count = int(ring.is_torn)
+        self.arrival_max = max(self.arrival_max, ring.arrival_max)
+        for block in ring.used():
+            self._named = {}
+            for location, record in ring.walk(block, RECORDS_AT):
+                if record is None or not self._enter(location, record):
+                    self.damaged_count += 1
+                else:
+                    self._note_name(record)
+        if ring.is_torn:
+            self.arrival_max += ARRIVAL_LEASE
+
+    # Reading
+
+    def _locate(self, key: "bytes | None") -> "tuple[int, bytearray] | None":
+        """Return (location, record) of what counts under this key."""
+        if key is not None:
+            for location in self._index.candidates(crc32(key)):
+                record = self._ring.record(location)
+                if record is not None and key_in(record) == key:
+                    return location, record
+        return None
+
+    def _documents(self, block: int, offset: int) -> "Iterator[tuple[int, bytearray]]":
+        """Yield (location, record) of the documents of a segment, in the order of writing."""
+        for location, record in self._ring.walk(block, offset):
+            if (
+                record is not None
+                and record[HEADER_SIZE] != META_NUMBER
+                and self._is_newest(location, record)
+            ):
+                yield location, record
+
+    def _is_newest(self, location: int, record: "Record") -> bool:
+        return record[3] > 0 and location in self._index.candidates(crc32(key_in(record)))
+
+    def _key(self, collection: str, id: str) -> "bytes | None":
+        """Return the key of a document, None if there is none in this collection."""
+        number = self._numbers.get(collection)
+        return None if number is None else bytes([number]) + id.encode()
+
+    def _names_in(self, record: "Record") -> "tuple[str, str]":
+        """Return collection and id."""
+        return self._names[record[HEADER_SIZE]], id_in(record)
+
+    def _kind_of(self, record: "Record") -> "tuple[str, bool, int]":
+        """Return collection, whether it is carried only for others, and its bytes."""
+        collection = self._names[record[HEADER_SIZE]]
+        size = len(record) - HEADER_SIZE - record[3]
+        if record[2] & NAMED:
+            size -= 1 + record[HEADER_SIZE + record[3]]
+        return (
+            collection,
+            record[2] & KIND == RELAYED_DOCUMENT,
+            size_of(collection, record[3], size),
+        )
+
+    # Writing
+
+    def _number(self, collection: str) -> int:
+        """Return the number of a collection, a new one if it has none."""
+        number = self._numbers.get(collection)
+        if number is None:
+            number = max(self._names) + 1
+            if number > NUMBER_MAX:  # in the course of time, but few at once
+                free = [one for one in self._names if not self._totals.of(self._names[one])[0]]
+                number = max(free)
+            self._name(number, collection)
+        return number
+
+    def _name(self, number: int, collection: str) -> None:
+        if self._names.get(number) != collection:
+            if number in self._names:
+                del self._numbers[self._names[number]]
+            self._names[number] = collection
+            self._numbers[collection] = number
+
+    def _append(self, entries: "list[Entry]", given_up: int) -> None:
+        """Write one commit, and make it count."""
+        ring = self._ring
+        records: list[tuple[int, bytes]] = []
+        data = b""
+        for i in range(len(entries)):
+            kind, arrival, key, body = entries[i]
+            kind |= (FIRST if i == 0 else 0) | (MORE if i < len(entries) - 1 else 0)
+            record = pack_record(kind, arrival, key, body, self._name_for(key))
+            if len(data) + aligned(len(record)) > ring.room():
+                if data:
+                    ring.append(data)
+                    data = b""
+                ring.open(self.arrival_max, given_up)
+                self._firsts[ring.current] = self._lasts[ring.current] = 0
+                self._named = {}
+                record = pack_record(kind, arrival, key, body, self._name_for(key))
+            offset = ring.ends[ring.current] + len(data)
+            records.append((ring.current << 10 | offset >> 2, record))
+            data += record + bytes(-len(record) & 3)
+            self._note_name(record)
+        ring.append(data)
+        for location, record in records:
+            if record[3]:  # of drops the caller knows what goes
+                self._enter(location, record)
+
+    def _name_for(self, key: bytes) -> "bytes | None":
+        """Return what the record of this key has to say of its number."""
+        if not key or key[0] == META_NUMBER or self._named.get(key[0], 0) >= NAMED_COUNT:
+            return None
+        return self._names[key[0]].encode()
+
+    def _note_name(self, record: "Record") -> None:
+        if record[2] & NAMED:
+            number = record[HEADER_SIZE]
+            self._named[number] = self._named.get(number, 0) + 1
+
+    def _enter(self, location: int, record: "Record") -> bool:
+        """Make a record count, as the last in the log; return False if nobody knows its name."""
+        arrival = arrival_in(record)
+        self.arrival_max = max(self.arrival_max, arrival)
+        if record[3] == 0:
+            for i in range(HEADER_SIZE, len(record), 4):
+                self._drop(struct.unpack_from("<I", record, i)[0])
+            return True
+        key = key_in(record)
+        if record[2] & NAMED:
+            self._name(key[0], name_in(record))
+        if key[0] not in self._names:
+            return False
+        old = self._locate(key)
+        if old is None:
+            self._index.add(crc32(key), location)
+        else:
+            self._index.move(crc32(key), old[0], location)
+            self._discount(old[0], old[1])
+        collection, is_relayed, size = self._kind_of(record)
+        if collection == META:
+            self._meta_bytes += size
+            return True
+        self._totals.add(collection, is_relayed, 1, size)
+        block = location >> 10
+        self._firsts[block] = min(self._firsts[block] or arrival, arrival)
+        self._lasts[block] = max(self._lasts[block], arrival)
+        return True
+
+    def _drop(self, run: int) -> None:
+        block, end = run >> 10 & 1023, (run & 1023) + (run >> 20)
+        for location, record in self._documents(block, (run & 1023) << 2):
+            if location & 1023 >= end:
+                break
+            self._remove(location, record)
+
+    def _remove(self, location: int, record: "Record") -> None:
+        self._index.remove(crc32(key_in(record)), location)
+        self._discount(location, record)
+
+    def _discount(self, location: int, record: "Record") -> None:
+        """Call for a record that no longer counts."""
+        collection, is_relayed, size = self._kind_of(record)
+        if collection == META:
+            self._meta_bytes -= size
+        else:
+            self._totals.add(collection, is_relayed, -1, -size)
+            self._leaving.forget(location, collection, is_relayed, size)
+
+    # The ring
+
+    def _keep_ring(self) -> None:
+        """Give up the oldest segments until enough are free."""
+        ring = self._ring
+        for _ in range(ring.block_count):
+            if ring.free_count >= FREE_COUNT_MIN:
+                return
+            self._give_up(ring.numbers[ring.oldest()], BLOCK_SIZE)
+        raise StorageError("the log is too fragmented")  # only where damage brought documents back
+
+    def _give_up(self, number: int, count: int) -> None:
+        """Look at `count` more records of the oldest segment and copy what counts; then erase it.
+
+        number: of that segment if it has to be given up at once, else 0.
+        """
+        ring = self._ring
+        block = ring.oldest()
+        last, start, damaged_count = self._given_up
+        if last != ring.numbers[block]:
+            last, start, damaged_count = ring.numbers[block], RECORDS_AT, 0
+        for location, record in ring.walk(block, start):
+            if record is None:
+                damaged_count += 1
+                continue
+            if count <= 0 or not number and ring.free_count < FREE_COUNT_MIN:
+                self._given_up = (last, (location & 1023) << 2, damaged_count)
+                return
+            count -= 1
+            if self._is_newest(location, record):
+                count -= COPY_RECORDS - 1
+                kind = record[2] & KIND
+                self._append([(kind, arrival_in(record), key_in(record), body_in(record))], number)
+        ring.erase(block)
+        if damaged_count:
+            self._recover()  # the index may still name what went bad since the log was opened
+            self.damaged_count += damaged_count
+
+
+def size_of(collection: str, key_size: int, body_size: int) -> int:
+    """Return the bytes that a record takes, as if it said its collection's name."""
+    name_size = 0 if collection == META else 1 + len(collection.encode())
+    return aligned(HEADER_SIZE + key_size + name_size + body_size)
