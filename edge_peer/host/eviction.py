@@ -5,7 +5,6 @@ Who goes when a host's store is full: the oldest documents of the group that is.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_peer.core.limits import RELAYED, WHOLE
@@ -26,12 +25,15 @@ class Leaving(NamedTuple):
     bytes: int
     is_relayed: bool
 
+    def is_in(self, group: str) -> bool:
+        return group == WHOLE or (self.is_relayed if group == RELAYED else self.collection == group)
+
 
 class Eviction:
-    """Finds the oldest documents of a group that may go.
+    """Finds what may go, and remembers it, until `again`.
 
-    Each pass over a group, without loss and with, goes on where the last one ended, until
-    `again`: what was found and not needed is kept in `_leaving`.
+    Each pass over a group, without loss and with, goes on where the last one ended. All
+    that was found goes together, as the store counts it so.
     """
 
     def __init__(self, db: sqlite3.Connection, evict: Evict) -> None:
@@ -42,12 +44,11 @@ class Eviction:
     def again(self) -> None:
         """Call when documents that had to stay may go now."""
         self._looked_at: dict[tuple[str, bool], int] = {}  # arrival: nothing up to it may go,
-        self._leaving: dict[tuple[str, bool], dict[int, Leaving]] = {}  # but these
+        self._leaving: dict[int, Leaving] = {}  # but these
 
     def have_gone(self, arrivals: set[int]) -> None:
-        for leaving in self._leaving.values():
-            for arrival in arrivals:
-                leaving.pop(arrival, None)
+        for arrival in arrivals:
+            self._leaving.pop(arrival, None)
 
     def have_stayed(self, arrivals: set[int]) -> None:
         """These were not there while we looked, in a commit that was given up."""
@@ -60,45 +61,36 @@ class Eviction:
         """Return {arrival: document} of enough to go, none above `newest`; {} if too few may.
 
         excess: bytes and documents of the group above its limit. gone: arrivals that
-        the commit in the making has taken out. Without loss some more than needed go,
-        so that it is rare; with loss none.
+        the commit in the making has taken out.
         """
-        chosen: dict[int, Leaving] = {}
-        left_bytes, left_count = excess
+        there = {one: self._leaving[one] for one in self._leaving if one not in gone}
+        found = [document for document in there.values() if document.is_in(group)]
+        left_bytes = excess[0] - sum(document.bytes for document in found)
+        left_count = excess[1] - len(found)
         for may_lose in (False, True):
+            if left_bytes <= 0 >= left_count:
+                break
+            # Without loss some more than needed go, so that it is rare; with loss none.
             spare_bytes, spare_count = (0 if may_lose else (one or 0) // SPARE for one in limit)
-            for arrival, document in self._who_may_go(group, may_lose, newest):
-                if document is not None and arrival not in chosen and arrival not in gone:
-                    chosen[arrival] = document
-                    left_bytes -= document.bytes
+            key = (group, may_lose)
+            for arrival, collection, id, body, is_relayed in self._rows(
+                group, self._looked_at.get(key, 0), newest
+            ):
+                self._looked_at[key] = arrival
+                if arrival in there:
+                    continue
+                may_go = self._evict(collection, id, body, may_lose)
+                if may_go:
+                    size = size_of(id, len(body))
+                    there[arrival] = Leaving(collection, id, size, bool(is_relayed))
+                    left_bytes -= size
                     left_count -= 1
                 if left_bytes <= 0 >= left_count and (
-                    document is None or (left_bytes <= -spare_bytes and left_count <= -spare_count)
+                    not may_go or (left_bytes <= -spare_bytes and left_count <= -spare_count)
                 ):
-                    return chosen
-            if left_bytes <= 0 >= left_count:
-                return chosen
-        return {}
-
-    def _who_may_go(
-        self, group: str, may_lose: bool, newest: int
-    ) -> Iterator[tuple[int, Leaving | None]]:
-        """Yield (arrival, document), or (arrival, None) for one that has to stay."""
-        key = (group, may_lose)
-        leaving = self._leaving.setdefault(key, {})
-        yield from list(leaving.items())
-        found_before = self._leaving.get((group, False), {})
-        for arrival, collection, id, body, is_relayed in self._rows(
-            group, self._looked_at.get(key, 0), newest
-        ):
-            self._looked_at[key] = arrival
-            if arrival in found_before:
-                continue  # without loss: it is chosen already
-            document = None
-            if self._evict(collection, id, body, may_lose):
-                document = Leaving(collection, id, size_of(id, len(body)), bool(is_relayed))
-                leaving[arrival] = document
-            yield arrival, document
+                    break
+        self._leaving |= there
+        return there if left_bytes <= 0 >= left_count else {}
 
     def _rows(self, group: str, above: int, newest: int) -> sqlite3.Cursor:
         if group == WHOLE:
