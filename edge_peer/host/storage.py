@@ -5,17 +5,17 @@ The log of a host: what core/log.py is on flash, in one SQLite file.
      "relayed": {"quota_bytes": 50000000, "documents_max": 100000},
      "collections": {"readings": {"quota_bytes": 100000000, "policy": "drop-oldest"}}}
 
-schema.py has the tables, eviction.py says who goes when it is full. One commit is one
-transaction, on disk before it returns (WAL, synchronous=FULL). One process at a time:
-the file is locked while it is open, and the lock goes with the process.
+schema.py has the tables, eviction.py says who goes when it is full, indexes.py finds
+documents by their fields. One commit is one transaction, on disk before it returns
+(WAL, synchronous=FULL). One process at a time: the file is locked while it is open,
+and the lock goes with the process.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,12 @@ from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.limits import RELAYED, WHOLE, limits_of
 from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
 from edge_peer.host.eviction import Eviction, Leaving
-from edge_peer.host.schema import APPLICATION_ID as APPLICATION_ID
-from edge_peer.host.schema import VERSION, bring_up, index_the_oldest, size_of
+from edge_peer.host.indexes import Indexes, Look
+from edge_peer.host.schema import index_the_oldest, size_of
+from edge_peer.host.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
+    from edge_peer.core.expression import Node
     from edge_peer.core.limits import Limit, Limits
     from edge_peer.core.log import Evict, Put
     from edge_peer.core.store import BeforeErase
@@ -37,19 +39,11 @@ DOCUMENTS_MAX = 1_000_000
 DOCUMENT_BYTES_MAX = 262_144
 LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 SCAN_COUNT = 64  # documents in memory at a time
+FOUND_COUNT = 256  # of what an index finds, at first
+FOUND_BYTES = 1 << 20
 NO_LIMIT = (1 << 63) - 1
 
 INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
-
-# What to tell the person who runs the program, by how SQLite's name for it begins.
-SENTENCES = {
-    "SQLITE_BUSY": "another process has it open",
-    "SQLITE_CANTOPEN": "it cannot be opened; does its folder exist?",
-    "SQLITE_CORRUPT": "the file is damaged",
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_NOTADB": "the file holds something else",
-    "SQLITE_READONLY": "the file is read-only",
-}
 
 
 def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) -> SqliteLog:
@@ -88,11 +82,12 @@ class _Changes:
             self.totals[group] = (before[0] + documents, before[1] + size)
 
 
-class SqliteLog:
+class SqliteLog(SqliteFile):
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
     authors_max = 65_536
     commit_bytes_max = 16 << 20  # what is written at once is in memory
+    has_indexes = True
 
     def __init__(
         self, path: str | Path, limits: Limits, evict: Evict, before_erase: BeforeErase
@@ -106,23 +101,18 @@ class SqliteLog:
         self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
         self.evicted_count = 0
         self.arrival_max = 0
-        self._path = path
         self._before_erase = before_erase
         self._totals: dict[str, tuple[int, int]] = {}  # of each group: documents, bytes
-        if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=True):
-            raise StorageError(f"{path} is read-only")  # SQLite calls it an I/O error
-        with self._naming_errors():
-            self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        super().__init__(path)
         self._eviction = Eviction(self._db, evict)
+        self._indexes = Indexes(self._db)
         try:
             with self._naming_errors():
                 self._open()
+                self._load()
         except StorageError:
             self._db.close()
             raise
-
-    def close(self) -> None:
-        self._db.close()
 
     # Reading
 
@@ -319,52 +309,82 @@ class SqliteLog:
                 self._db.execute("DELETE FROM total WHERE name = ?", (group,))
         return totals
 
-    # SQLite
+    # Indexes
 
-    def _open(self) -> None:
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        application = self._pragma("application_id")
-        version = self._pragma("user_version")
-        is_new = application == 0 and not self._rows("SELECT 1 FROM sqlite_master")
-        if not is_new and application != APPLICATION_ID:
-            raise StorageError(f"{self._path}: {SENTENCES['SQLITE_NOTADB']}")
-        if version > VERSION:
-            raise StorageError(f"{self._path}: it was written by a newer version")
-        if self._pragma("journal_mode = WAL") != "wal":
-            raise StorageError(f"{self._path}: this file system cannot hold it")
-        self._db.execute("PRAGMA synchronous = FULL")
-        if is_new:
-            version = 0
-        bring_up(self._db, version)
-        self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays
-        self._db.execute("COMMIT")
+    def create_index(
+        self, name: str, collection: str, paths: list[str], if_not_exists: bool = False
+    ) -> None:
+        """Make an index over fields (a path: names joined by NUL), or nothing of it.
+
+        It reads every document of the collection, about a second for 100,000, and
+        nothing else happens meanwhile. Raises QueryError for an index that cannot be.
+        """
+        with self._naming_errors():
+            self._indexes.create(name, collection, paths, if_not_exists)
+
+    def drop_index(self, name: str, collection: str) -> None:
+        """Raises QueryError if there is no such index."""
+        with self._naming_errors():
+            self._indexes.drop(name, collection)
+
+    def indexes(self) -> list[tuple[str, str, list[str]]]:
+        """Return (name, collection, paths) of each, by collection and name."""
+        return self._indexes.all()
+
+    def candidates(
+        self, collection: str, where: Node | None, arguments: dict[str, Any]
+    ) -> Iterator[tuple[str, bytes]] | None:
+        """Yield (id, body) of at least what matches, each once, in no order; None: no index helps.
+
+        where: a tree of core/expression.py. Commits meanwhile do no harm.
+        """
+        look = self._indexes.look(collection, where, arguments)
+        return None if look is None else self._found_by(collection, look)
+
+    def plan(self, collection: str, where: Node | None, arguments: dict[str, Any]) -> str:
+        """Say how candidates are found: a line for a person, and SQLite's own."""
+        look = self._indexes.look(collection, where, arguments)
+        if look is None:
+            count = self.totals(collection)[0]
+            text = f"no index: all {count} documents of {collection} are looked at"
+            look = Look("FROM doc WHERE collection = ? ORDER BY id", [collection], text)
+        rows = self._rows(f"EXPLAIN QUERY PLAN SELECT id, body {look.source}", *look.keys)
+        return "\n".join([look.text, *[row[3] for row in rows]])
+
+    def _found_by(self, collection: str, look: Look) -> Iterator[tuple[str, bytes]]:
+        """At most some in memory at once, but the ids of all if they are more than that."""
+        first: list[tuple[str, bytes]] = []
+        size = 0
+        with self._naming_errors():
+            for row in self._db.execute(f"SELECT id, body {look.source}", look.keys):
+                first.append(row)
+                size += len(row[1])
+                if len(first) == FOUND_COUNT or size > FOUND_BYTES:
+                    break
+            else:
+                size = 0
+        yield from first
+        if not size:
+            return
+        seen = {row[0] for row in first}
+        rows = self._rows(f"SELECT id {look.source}", *look.keys)
+        ids = [row[0] for row in rows if row[0] not in seen]
+        for start in range(0, len(ids), SCAN_COUNT):
+            some = ids[start : start + SCAN_COUNT]
+            yield from self._rows(
+                "SELECT id, body FROM doc WHERE collection = ?"
+                f" AND id IN ({', '.join('?' * len(some))})",
+                collection,
+                *some,
+            )
+
+    def _load(self) -> None:
         limited = [one for one in self.limits if self.limits[one] != (None, None)]
         index_the_oldest(self._db, [one for one in limited if one not in (WHOLE, RELAYED)])
+        self._indexes.load()
         for group, count, size, arrival_max in self._rows("SELECT * FROM total"):
             self._totals[group] = (count, size)
             self.arrival_max = max(self.arrival_max, arrival_max)
-
-    def _pragma(self, text: str) -> Any:
-        return self._db.execute("PRAGMA " + text).fetchone()[0]
-
-    def _rows(self, statement: str, *arguments: object) -> list[Any]:
-        try:  # _naming_errors takes as long again as a look by id
-            return self._db.execute(statement, arguments).fetchall()
-        except sqlite3.Error as error:
-            raise self._named(error) from error
-
-    @contextmanager
-    def _naming_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._named(error) from error
-
-    def _named(self, error: sqlite3.Error) -> StorageError:
-        name = getattr(error, "sqlite_errorname", "")
-        sentences = [SENTENCES[start] for start in SENTENCES if name.startswith(start)]
-        text = sentences[0] if sentences else str(error)
-        return StorageError(f"{self._path}: {text}")
 
 
 def _sentence(group: str, limit: Limit, count: int, size: int) -> str:

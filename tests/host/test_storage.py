@@ -167,7 +167,7 @@ def test_a_newer_version_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "log.db"
     open_path(path).close()
     with sqlite3.connect(path) as db:
-        db.execute(f"PRAGMA user_version = {storage.VERSION + 1}")
+        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     db.close()
     before = path.read_bytes()
     with pytest.raises(StorageError, match="newer version"):

@@ -21,7 +21,8 @@ from edge_peer.core.errors import StorageError
 from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
-from edge_peer.host import storage
+from edge_peer.host import schema
+from edge_peer.host.sqlite_file import SENTENCES
 from edge_tools.errors import ToolError
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ class SqliteStore:
             db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("application_id", "user_version")
         )
-        if application != storage.APPLICATION_ID:
+        if application != schema.APPLICATION_ID:
             raise ToolError("an SQLite file, but no store of edge-peer")
-        if self.version > storage.VERSION:
+        if self.version > schema.VERSION:
             raise StorageError("the store was written by a newer version")
 
     def state(self) -> bytes | None:
@@ -208,10 +209,10 @@ def opened(path: Path) -> Iterator[Source]:
         raise ToolError(f"{path}: {error}") from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        known = [text for start, text in storage.SENTENCES.items() if name.startswith(start)]
+        known = [text for start, text in SENTENCES.items() if name.startswith(start)]
         raise ToolError(f"{path}: {known[0] if known else error}") from error
     except UnicodeDecodeError as error:
-        raise ToolError(f"{path}: {storage.SENTENCES['SQLITE_CORRUPT']}") from error
+        raise ToolError(f"{path}: {SENTENCES['SQLITE_CORRUPT']}") from error
 
 
 @contextmanager
