@@ -60,6 +60,7 @@ SCAN_COUNT = 32  # documents read from the log at a time
 LINGER_COUNT_MAX = 16  # as many share a message well: no reason to wait for more
 DURABLE_INTERVAL_MS = 1_000
 ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
+HEARD_COUNT_MAX = 1_024  # dots remembered until our cursor has passed them; beyond it we echo
 MESSAGES_BYTES_SPARE = 16  # HELLO and DONE are small; a DELTA leaves them this much
 
 # The whole protocol: state -> message kinds that the neighbour may send.
@@ -106,6 +107,7 @@ class Sync:
         self._wanted: tuple[Subscription, ...] = ()
         self._matches: Matcher | None = None
         self._their_knowledge: dict[bytes, int] = {}
+        self._heard: set[tuple[bytes, int]] = set()  # dots that came from it, ahead of our cursor
         self._their_authors = {neighbour}  # whose durability matters there
         self._hello_complete = False
         self._answer_count = 0  # HELLOs to answer
@@ -207,11 +209,11 @@ class Sync:
             self._receiver = Receiver(self._store, self._neighbour)
         if isinstance(part, Done):
             self._receiver.handle_done(part, self._their_epoch, self._covers_us())
-            for author, _, _ in part.entries:
-                if self._store.known(author):
-                    self._their_authors.add(author)
+            self._note_knowledge([entry[:2] for entry in part.entries])
         elif not self._receiver.handle_delta(part, self._their_epoch):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
+        elif self._wants_documents():
+            self._note_heard(part)
 
     def _covers_us(self) -> bool:
         """Return whether the neighbour's log holds everything that we want of any author."""
@@ -228,10 +230,24 @@ class Sync:
         if self._hello_complete:
             self._hello_complete = False
             self._their_knowledge = {}
-        for author, seq in know.vector.items():
-            if self._store.known(author):  # of others we have nothing to send
-                self._their_knowledge[author] = seq
+        self._note_knowledge(know.vector.items())
+
+    def _note_knowledge(self, entries: "Iterable[tuple[bytes, int]]") -> None:
+        """Also of authors that we do not know yet: their writes may reach us at any time."""
+        known = self._their_knowledge
+        room = self._store.log.authors_max - len(known)
+        for author, seq in entries:
+            if author not in known:
+                room -= 1
+            if room >= 0 or author in known or self._store.known(author):
+                known[author] = max(seq, known.get(author, 0))
                 self._their_authors.add(author)
+
+    def _note_heard(self, delta: Delta) -> None:
+        for record in delta.records:
+            for cell in record[3].values():
+                if len(self._heard) < HEARD_COUNT_MAX:
+                    self._heard.add((cell.author, cell.seq))
 
     def _handle_hello(self, hello: Hello, now_ms: int) -> None:
         try:
@@ -282,6 +298,8 @@ class Sync:
         message = b""
         if self._cursor < self._store.arrival:
             message = self._next_delta(size_max)
+        if self._cursor >= self._store.arrival and self._heard:
+            self._heard = set()
         if self._cursor >= self._store.arrival and len(message) + size_max // 4 < size_max:
             message += self._next_done()
         return message
@@ -339,6 +357,7 @@ class Sync:
             if cell.author != self._neighbour
             and cell.seq > self._their_knowledge.get(cell.author, 0)
             and (cell.author != self._store.author or cell.seq > self._base)
+            and (cell.author, cell.seq) not in self._heard
         }
         return lacks if not lacks or self._their_flags & WANTS_ALL else document
 

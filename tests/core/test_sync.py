@@ -196,6 +196,41 @@ def test_an_update_on_the_gateway_reaches_the_big_peer_as_one_document():
     assert rows == [{"_id": "x", "n": 2, "unit": "C"}]
 
 
+def test_what_a_neighbour_already_knows_is_not_sent_back_however_late_we_hear_of_its_author():
+    board, relay, gateway = Peer("board"), Peer("relay", GATEWAY), Peer("gateway", GATEWAY)
+    for n in range(100):
+        board.insert(n=n)
+    Wire(board, relay).run()
+    wire = Wire(relay, gateway)
+    wire.run()
+    assert gateway.readings() == list(range(100))
+    assert [session.sync.sent_count for session in wire.sessions] == [100, 0]
+
+
+def test_what_comes_from_a_neighbour_goes_not_back_to_it_even_if_it_lacks_what_went_before():
+    relay, gateway = Peer("relay", GATEWAY), Peer("gateway", GATEWAY)
+    for n in range(2, 102):  # the first one of this author went another way
+        stranger = documents.make({"n": codec.pack(n)}, n << 40, b"stranger", n)
+        relay.store.merge([("readings", "x%d" % n, stranger)])
+    gateway.insert(n=1)
+    wire = Wire(relay, gateway)
+    wire.run()
+    assert gateway.readings() == list(range(1, 102))
+    assert [session.sync.sent_count for session in wire.sessions] == [100, 1]
+
+
+def test_a_neighbours_knowledge_of_strangers_is_kept_within_bounds():
+    board, big = Peer("board"), Peer("big", BIG)
+    authors = [n.to_bytes(8, "big") for n in range(3 * board.store.log.authors_max)]
+    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0)
+    encoder = Encoder(big.store.author)
+    sync.receive(encoder.hello(Hello(WANTS_ALL, 1, 0, 0, 0, ())), 0)
+    for start in range(0, len(authors), 64):
+        part = {author: 5 for author in authors[start : start + 64]}
+        sync.receive(encoder.vector(KNOW, part), 0)
+    assert len(sync._their_knowledge) == board.store.log.authors_max
+
+
 def refuse_documents(store):
     """Fill a store up; return how to make room again."""
     commit = store.log.commit
