@@ -23,7 +23,7 @@ from math import inf, nextafter
 
 from edge_peer.core.document import AUTHOR_SIZE, COUNTER, SEPARATOR, STAMP_SIZE
 from edge_peer.core.errors import FormatError
-from edge_peer.core.evaluate import MISSING
+from edge_peer.core.evaluate import MISSING, evaluate
 from edge_peer.core.packing import Reader
 from edge_peer.core.view import fields_of
 from edge_peer.host.codec import unpack
@@ -110,12 +110,8 @@ def value_at(body: bytes, path: bytes) -> object:
 
 
 def _value_by_view(body: bytes, names: tuple[str, ...]) -> object:
-    value: object = fields_of(body, unpack)
-    for name in names:
-        if not isinstance(value, dict) or name not in value:
-            return MISSING
-        value = value[name]
-    return value
+    fields = fields_of(body, unpack)
+    return MISSING if fields is None else evaluate(("field", *names), fields, {})
 
 
 @lru_cache

@@ -13,16 +13,17 @@ and the lock goes with the process.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.limits import RELAYED, WHOLE, limits_of
 from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
+from edge_peer.host.changes import Changes
 from edge_peer.host.eviction import Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
 from edge_peer.host.schema import index_the_oldest, size_of
@@ -41,6 +42,7 @@ LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 SCAN_COUNT = 64  # documents in memory at a time
 FOUND_COUNT = 256  # of what an index finds, at first
 FOUND_BYTES = 1 << 20
+MANY = 8  # puts of which it pays to try them all at once
 NO_LIMIT = (1 << 63) - 1
 
 INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
@@ -60,26 +62,6 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
     if len(limits) > LIMITED_COUNT_MAX:
         raise ConfigError(f"storage.collections has more than {LIMITED_COUNT_MAX} members")
     return SqliteLog(path, limits, evict, before_erase)
-
-
-@dataclass
-class _Changes:
-    """What a transaction does, for when it has been committed."""
-
-    arrival_max: int
-    totals: dict[str, tuple[int, int]] = field(default_factory=dict)  # to add: documents, bytes
-    gone: set[int] = field(default_factory=set)  # arrivals
-    evicted_count: int = 0
-
-    def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
-        groups = [WHOLE]
-        if collection not in (WHOLE, RELAYED):  # one that is called so has no group of its own
-            groups.append(collection)
-        if is_relayed:
-            groups.append(RELAYED)
-        for group in groups:
-            before = self.totals.get(group, (0, 0))
-            self.totals[group] = (before[0] + documents, before[1] + size)
 
 
 class SqliteLog(SqliteFile):
@@ -208,8 +190,8 @@ class SqliteLog(SqliteFile):
         if collection != META and len(body) > self.document_bytes_max:
             raise StoreFull(f"a document of {len(body)} bytes, at most {self.document_bytes_max}")
 
-    def _transact(self, write: Callable[[_Changes], None]) -> None:
-        changes = _Changes(self.arrival_max)
+    def _transact(self, write: Callable[[Changes], None]) -> None:
+        changes = Changes(self.arrival_max)
         with self._naming_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -229,14 +211,32 @@ class SqliteLog(SqliteFile):
         self.evicted_count += changes.evicted_count
         self._eviction.have_gone(changes.gone)
 
-    def _write(self, changes: _Changes, puts: list[Put], relayed: frozenset[int]) -> None:
-        for put in puts:
+    def _write(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> None:
+        done = self._insert(changes, puts, relayed) if len(puts) >= MANY else 0
+        for put in puts[done:]:
             self._put(changes, put, put[2] in relayed)
         for group in sorted(changes.totals, key=lambda group: group == WHOLE):
             if group in self.limits:
                 self._keep_limit(changes, group)
 
-    def _put(self, changes: _Changes, put: Put, is_relayed: bool) -> None:
+    def _insert(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> int:
+        """Insert from the first on all at once, up to one that is not new; return how many."""
+        news = itertools.takewhile(lambda put: put[0] != META, puts)
+        rows = [(arrival, name, id, body, arrival in relayed) for name, id, arrival, body in news]
+        before = self._db.total_changes
+        with suppress(sqlite3.IntegrityError):
+            self._db.executemany("INSERT INTO doc VALUES (?, ?, ?, ?, ?)", rows)
+        count = self._db.total_changes - before
+        sums: dict[tuple[str, bool], tuple[int, int]] = {}
+        for arrival, name, id, body, is_relayed in rows[:count]:
+            documents, size = sums.get((name, is_relayed), (0, 0))
+            sums[name, is_relayed] = (documents + 1, size + size_of(id, len(body)))
+            changes.arrival_max = max(changes.arrival_max, arrival)
+        for (name, is_relayed), (documents, size) in sums.items():
+            changes.count(name, is_relayed, documents, size)
+        return count
+
+    def _put(self, changes: Changes, put: Put, is_relayed: bool) -> None:
         collection, id, arrival, body = put
         changes.arrival_max = max(changes.arrival_max, arrival)
         if collection == META:
@@ -259,13 +259,13 @@ class SqliteLog(SqliteFile):
                 found[arrival] = Leaving(collection, id, size, bool(is_relayed))
         return found
 
-    def _remove(self, changes: _Changes, documents: dict[int, Leaving]) -> None:
+    def _remove(self, changes: Changes, documents: dict[int, Leaving]) -> None:
         self._db.executemany("DELETE FROM doc WHERE arrival = ?", [(one,) for one in documents])
         for document in documents.values():
             changes.count(document.collection, document.is_relayed, -1, -document.bytes)
         changes.gone.update(documents)
 
-    def _keep_limit(self, changes: _Changes, group: str) -> None:
+    def _keep_limit(self, changes: Changes, group: str) -> None:
         """Evict the oldest that may go, none of this commit, or raise StoreFull.
 
         Where less was allowed than is stored, what makes it no worse is taken.
@@ -285,16 +285,16 @@ class SqliteLog(SqliteFile):
         elif (excess_bytes > 0 and more_bytes > 0) or (excess_count > 0 and more_count > 0):
             raise StoreFull(_sentence(group, limit, count + more_count, size + more_bytes))
 
-    def _drop(self, changes: _Changes, keys: list[tuple[str, str]]) -> None:
+    def _drop(self, changes: Changes, keys: list[tuple[str, str]]) -> None:
         self._evict(changes, self._found(keys))
 
-    def _evict(self, changes: _Changes, documents: dict[int, Leaving]) -> None:
+    def _evict(self, changes: Changes, documents: dict[int, Leaving]) -> None:
         changes.evicted_count += len(documents)
         self._remove(changes, documents)
         for put in self._before_erase():
             self._put(changes, put, False)
 
-    def _write_totals(self, changes: _Changes) -> dict[str, tuple[int, int]]:
+    def _write_totals(self, changes: Changes) -> dict[str, tuple[int, int]]:
         """Return the new totals of the groups that the transaction changes."""
         totals = {}
         for group in {WHOLE, *changes.totals}:

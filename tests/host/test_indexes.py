@@ -14,6 +14,7 @@ from helpers import Random
 from edge_peer.core import document as documents
 from edge_peer.core.errors import QueryError
 from edge_peer.core.evaluate import MISSING, evaluate, sort_key
+from edge_peer.core.execute import Executor
 from edge_peer.core.query import parse
 from edge_peer.core.store import Store
 from edge_peer.core.view import fields_of
@@ -157,7 +158,7 @@ def random_document(random):
 
 def test_a_field_is_read_as_in_the_view_of_the_whole_document():
     random = Random(8)
-    paths = ["a", "ab", "b", "a\0b", "a\0c", "a\0b\0c", "b\0b", "c", "d"]
+    paths = ["a", "ab", "b", "a\0b", "a\0c", "a\0b\0c", "b\0b", "c", "d", "a\0len", "a\0b\0id"]
     for step in range(4000):
         body = documents.encode(random_document(random))
         fields = fields_of(body, codec.unpack)
@@ -261,12 +262,16 @@ def check_random(store, seed, document_count, query_count):
     ):
         log.create_index(name, "c", paths)
     fill(store, random, document_count // 4)  # which the indexes follow
+    run = Executor(store, codec).execute
     used_count = 0
     for step in range(query_count):
         predicates = Predicates(random)
         text = predicates.any()
         label = f"seed {seed}, query {step}: {text} {predicates.arguments}"
         used_count += compare(log, where_of(text), predicates.arguments, label)
+        rows = run(f"SELECT _id FROM c WHERE {text}", predicates.arguments).items
+        expected = matching(log.scan("c"), where_of(text), predicates.arguments)
+        assert sorted([row["_id"] for row in rows]) == expected, label
     assert used_count > query_count // 3
 
 

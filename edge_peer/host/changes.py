@@ -1,0 +1,29 @@
+"""
+What one transaction on a host's store does to its figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge_peer.core.limits import RELAYED, WHOLE
+
+
+@dataclass
+class Changes:
+    """They count when the transaction has been committed."""
+
+    arrival_max: int
+    totals: dict[str, tuple[int, int]] = field(default_factory=dict)  # to add: documents, bytes
+    gone: set[int] = field(default_factory=set)  # arrivals
+    evicted_count: int = 0
+
+    def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
+        groups = [WHOLE]
+        if collection not in (WHOLE, RELAYED):  # one that is called so has no group of its own
+            groups.append(collection)
+        if is_relayed:
+            groups.append(RELAYED)
+        for group in groups:
+            before = self.totals.get(group, (0, 0))
+            self.totals[group] = (before[0] + documents, before[1] + size)
