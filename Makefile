@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico sim clean
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,10 @@ test-board: setup ## Run the portable tests under MicroPython
 
 test-host: setup ## Run the portable and all other tests under CPython (options in PYTEST_ARGS)
 	$(VENV)/pytest $(PYTEST_ARGS)
+
+test-cuts: setup ## Cut the power at each of the operations of 1,000 steps, on both Pythons (minutes)
+	CUTS=full $(MICROPYTHON) tests/run.py test_log_cuts
+	CUTS=full $(VENV)/pytest -s --timeout=1200 tests/core/test_log_cuts.py
 
 lint: ruff ## Check style and types
 	$(VENV)/mypy

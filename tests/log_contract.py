@@ -470,7 +470,9 @@ def limits_what_would_be_lost_goes_only_if_nothing_else_helps(open_log):
 def limits_documents_dropped_by_name_go_with_the_stores_own_entries(open_log):
     log = open_log(keep_all, lambda: [(META, "evicted", 9, b"E")])
     log.commit([put(arrival) for arrival in range(1, 9)])
-    log.drop([("c", "id00003"), ("c", "not here"), ("d", "id00004"), ("c", "id00008")])
+    log.drop(
+        [("c", "id00003"), ("c", "not here"), ("d", "id00004"), ("c", "id00008"), ("c", "id00003")]
+    )
     for _ in range(2):
         assert ids(log) == ["id0000%d" % i for i in (1, 2, 4, 5, 6, 7)]
         assert log.get(META, "evicted") == b"E" and log.totals("c")[0] == 6

@@ -206,7 +206,7 @@ class FlashLog(Records):
     ) -> None:
         try:
             self._keep_ring()  # as a power cut may have left it
-            found = [self._locate(self._key(*key)) for key in dropped]
+            found = [self._locate(self._key(*key)) for key in set(dropped)]
             self._drop_all([one for one in found if one is not None])
             if puts:
                 self._keep_bounds(puts, relayed)
@@ -214,7 +214,8 @@ class FlashLog(Records):
             self._keep_ring()
             size = sum([len(put[3]) for put in puts])
             for _ in range(max(1, len(puts), size // SLICE_BYTES)):
-                self._tend()
+                if not self._tend():
+                    break
         except StoreFull:
             raise
         except (OSError, StorageError) as error:
@@ -381,24 +382,25 @@ class FlashLog(Records):
 
     # Slices
 
-    def _tend(self) -> None:
-        """Do a slice of what a later commit would have to wait for."""
+    def _tend(self) -> bool:
+        """Do a slice of what a later commit would have to wait for, if there is any."""
         if self._ring.free_count < FREE_COUNT_LOW:
             self._give_up(0, SLICE_RECORDS)
             self._keep_ring()
-            return
+            return True
         leaving = self._leaving
         for group in self.limits:
             drops = min(SLICE_DROPS, (self.limits[group][1] or COMMIT_BYTES_MAX) // 8)
             if self._is_near(group, 1) and leaving.has(group, drops, 0):
                 self._drop_found(group, drops, 0)
                 self._keep_ring()
-                return
+                return True
             if self._is_near(group, 2) and not leaving.has(group, AHEAD_COUNT, 0):
                 place = leaving.looked_at.get((group, False))
                 self._look(group, False, AHEAD_COUNT, 0, SLICE_LOOKS)
                 if leaving.looked_at[group, False] != place:
-                    return
+                    return True
+        return False
 
     def _is_near(self, group: str, factor: int) -> bool:
         """Return whether a group has less room than slices should make."""
