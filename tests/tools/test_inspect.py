@@ -14,7 +14,7 @@ from nor_flash import BLOCK_SIZE, Flash
 from users import ordinary_user
 
 from edge_peer import SmallPeer
-from edge_peer.core.limits import WHOLE
+from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import FlashLog
 from edge_peer.core.store import Store
 from edge_peer.host import codec
@@ -127,7 +127,22 @@ def test_an_image_says_what_the_board_has_and_what_is_not_durable(image):
     assert (author["documents"], author["waiting"], author["evicted_seq"]) == (32, 12, 0)
     assert found["flash"]["erases"] == flash.erase_counts
     assert found["flash"]["used"] + found["flash"]["clean"] + found["flash"]["dirty"] == BLOCK_COUNT
+    assert found["flash"]["erases_left"] == status["erases_left"]
+    assert found["relayed"] == {"documents": 0, "bytes": 0}
     assert found["damage"] == []
+
+
+def test_an_image_says_what_is_carried_for_others_and_how_long_it_lasts(image):
+    path, store, flash = image
+    theirs = [("c", "a", store.arrival + 1, store.log.since(0, 1)[0][3])]
+    store.log.commit(theirs, [theirs[0][2]])
+    path.write_bytes(flash.image)
+    _, found = as_json(path)
+    documents, size = store.log.totals(RELAYED)
+    assert found["relayed"] == {"documents": documents, "bytes": size} and documents == 1
+    _, said, _ = edge_peer(path)
+    assert f"1 documents, {size} bytes" in said and "100.0%" in said
+    assert f"{BLOCK_COUNT * 100_000 - sum(flash.erase_counts):,}" in said
 
 
 def test_an_image_shows_evictions_wear_and_what_other_authors_wrote(image):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_peer.core.errors import StorageError
-from edge_peer.core.limits import WHOLE
+from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
 from edge_peer.host import schema
@@ -48,6 +48,9 @@ class Source(Protocol):
     def state(self) -> bytes | None: ...
     def puts(self) -> "Iterator[Put]": ...
     def used_bytes(self) -> int | None: ...
+    def relayed(self) -> "tuple[int, int] | None":
+        """Return documents and bytes that are carried only for others; None: unknown."""
+
     def flash(self) -> "Flash | None": ...
     def damage(self) -> list[str]:
         """Return a phrase for each kind of damage met so far."""
@@ -59,6 +62,7 @@ class Flash:
     clean: int  # free, and ready for use
     dirty: int  # free, and erased before use
     erases: list[int]
+    erases_left: int  # of all blocks together, by the data sheet
 
 
 class FlashImage:
@@ -108,11 +112,15 @@ class FlashImage:
     def used_bytes(self) -> int:
         return self._log.status()["used_bytes"]
 
+    def relayed(self) -> tuple[int, int]:
+        return self._log.totals(RELAYED)
+
     def flash(self) -> Flash:
         used = self._ring.used()
         free = [block for block in range(self._ring.block_count) if block not in used]
         clean = sum(not self._block(block)[HEAD_SIZE:].strip(b"\xff") for block in free)
-        return Flash(len(used), clean, len(free) - clean, list(self._ring.erases))
+        erases_left = self._log.status()["erases_left"]
+        return Flash(len(used), clean, len(free) - clean, list(self._ring.erases), erases_left)
 
     def damage(self) -> list[str]:
         found = []
@@ -175,6 +183,16 @@ class SqliteStore:
     def used_bytes(self) -> int | None:
         used = self._value("SELECT max(bytes) FROM total")
         return used if isinstance(used, int) else None
+
+    def relayed(self) -> tuple[int, int] | None:
+        if self.version < 2:
+            return None
+        counted = [
+            self._value(f"SELECT {name} FROM total WHERE name = '{RELAYED}'")
+            for name in ("documents", "bytes")
+        ]
+        documents, size = (value if isinstance(value, int) else 0 for value in counted)
+        return documents, size
 
     def _whole(self, rows: "Iterator[Put]") -> "Iterator[Put]":
         for row in rows:

@@ -60,6 +60,7 @@ class Report:
     is_big_peer: bool
     used_bytes: int | None
     quota_bytes: int | None
+    relayed: tuple[int, int] | None  # documents and bytes
     flash: Flash | None
     device_author: bytes | None = None  # None: the store does not tell
     collections: dict[str, Collection] = field(default_factory=dict)
@@ -108,6 +109,7 @@ def survey(source: Source) -> Report:
         source.is_big_peer,
         source.used_bytes(),
         source.quota_bytes,
+        source.relayed(),
         source.flash(),
     )
     damage = []

@@ -40,6 +40,7 @@ def as_json(path: Path, report: Report) -> dict[str, Any]:
         "waiting": sum(found.waiting for found in report.collections.values()),
         "used_bytes": report.used_bytes,
         "quota_bytes": report.quota_bytes,
+        "relayed": report.relayed and {"documents": report.relayed[0], "bytes": report.relayed[1]},
         **_times(report.span),
         "collections": {
             name: {
@@ -114,14 +115,22 @@ def _summary(path: Path, report: Report) -> Table:
     table.add_row("documents", f"{total:,}")
     table.add_row("not durable yet", f"{waiting:,}")
     table.add_row("used", _quota(report))
+    if report.relayed is not None:
+        documents, size = report.relayed
+        table.add_row("carried for others", f"{documents:,} documents, {size:,} bytes")
     if total:
         table.add_row("oldest write, UTC", _time(report.span.oldest))
         table.add_row("newest write, UTC", _time(report.span.newest))
     if report.flash is not None:
         flash = report.flash
         table.add_row("blocks", f"{flash.used} used, {flash.clean} free, {flash.dirty} to erase")
+        table.add_row("erases left", f"{flash.erases_left:,}, {_share_left(flash):.1%}")
     table.add_row("damage", "; ".join(report.damage) or "none")
     return table
+
+
+def _share_left(flash: Flash) -> float:
+    return flash.erases_left / max(1, flash.erases_left + sum(flash.erases))
 
 
 def _use(report: Report) -> str:
@@ -140,11 +149,12 @@ def _quota(report: Report) -> str:
 
 def _collections(report: Report) -> Table:
     table = Table("collection", box=HORIZONTALS)
-    for column in ("documents", "bytes", "not durable", "newest write, UTC"):
+    for column in ("documents", "bytes", "not durable", "oldest write, UTC", "newest"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, found in sorted(report.collections.items()):
         counts = (found.documents, found.bytes, found.waiting)
-        table.add_row(_safe(name), *map("{:,}".format, counts), _time(found.span.newest))
+        times = (_time(found.span.oldest), _time(found.span.newest))
+        table.add_row(_safe(name), *map("{:,}".format, counts), *times)
     return table
 
 
