@@ -407,6 +407,19 @@ def test_large_documents_are_not_all_in_memory_at_once(store):
     assert sorted(first) == [f"{i:02}" for i in range(12)]
 
 
+def test_a_select_goes_by_the_index_but_not_past_what_a_batch_has_written(store):
+    run = Executor(store, codec).execute
+    run("INSERT INTO c DOCUMENTS ({_id: 'x', a: 1}), ({_id: 'y', a: 2})")
+    run("CREATE INDEX i ON c (a)")
+    assert run("EXPLAIN SELECT * FROM c WHERE a = 1").items[0]["plan"].startswith("index i: one a")
+    with store.batch():
+        run("UPDATE c SET a = 1 WHERE _id = 'y'")
+        run("INSERT INTO c DOCUMENTS ({_id: 'z', a: 1})")
+        ids = [row["_id"] for row in run("SELECT _id FROM c WHERE a = 1").items]
+        assert sorted(ids) == ["x", "y", "z"]
+    assert run("SELECT COUNT(*) FROM c WHERE a = 1").items == run("SELECT COUNT(*) FROM c").items
+
+
 # Making and dropping
 
 
