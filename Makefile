@@ -10,7 +10,7 @@ MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 .PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico sim clean
 
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## Make the checkout ready: .venv/ and .cache/ (every other target does this first)
 	@$(PYTHON) tools/bootstrap.py

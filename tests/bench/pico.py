@@ -139,7 +139,7 @@ def full_store(flash, plan):
 
 def log(flash, plan):
     with Pico(flash) as pico:
-        run(pico, "open_peer", plan.full_blocks, plan.documents)
+        run(pico, "open_peer", 2 * plan.full_blocks, plan.documents)
         single = run(pico, "commit", plan.calls, 1)
         batched = run(pico, "commit", plan.calls // 5, 10)
     return {
