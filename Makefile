@@ -25,13 +25,13 @@ test-fast: ruff ## Run the tests that take seconds
 	@$(MAKE) --no-print-directory -j2 test-board test-host PYTEST_ARGS='-m "not slow"'
 
 test-board: setup ## Run the portable tests under MicroPython
-	$(MICROPYTHON) tests/run.py
+	$(MICROPYTHON) tests/run.py $(MP_TESTS)
 
 test-host: setup ## Run the portable and all other tests under CPython (options in PYTEST_ARGS)
 	$(VENV)/pytest $(PYTEST_ARGS)
 
 test-cuts: setup ## Cut the power at each of the operations of 1,000 steps, on both Pythons (minutes)
-	CUTS=full $(MICROPYTHON) tests/run.py test_log_cuts
+	CUTS=full $(MAKE) --no-print-directory MP_TEST_HEAP=32m MP_TESTS=test_log_cuts test-board
 	CUTS=full $(VENV)/pytest -s --timeout=1200 tests/core/test_log_cuts.py
 
 lint: ruff ## Check style and types
