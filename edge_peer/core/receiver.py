@@ -42,8 +42,11 @@ class Receiver:
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))
         return True
 
-    def handle_done(self, done: "Done", their_epoch: int, covers_us: bool) -> None:
-        """Nothing before its cursor is missing; learn K as far as the sender may teach it."""
+    def handle_done(self, done: "Done", their_epoch: int, covers_us: bool, passes_on: bool) -> None:
+        """Nothing before its cursor is missing; learn K as far as the sender may teach it.
+
+        passes_on: we want nothing that the Big Peer has, so not what the sender evicted.
+        """
         if not self._continues(done.previous, their_epoch):
             return
         self.expected = done.cursor
@@ -53,7 +56,7 @@ class Receiver:
         learned = {self._neighbour: done.own_seq}
         if covers_us:
             for author, seq, evicted in done.entries:
-                if self._store.keeps_all or evicted <= self._store.known(author):
+                if passes_on or evicted <= self._store.known(author):
                     learned[author] = seq
         self._store.learn(learned)
 

@@ -208,7 +208,8 @@ class Sync:
 
             self._receiver = Receiver(self._store, self._neighbour)
         if isinstance(part, Done):
-            self._receiver.handle_done(part, self._their_epoch, self._covers_us())
+            covers_us, passes_on = self._covers_us(), self._passes_on()
+            self._receiver.handle_done(part, self._their_epoch, covers_us, passes_on)
             self._note_knowledge([entry[:2] for entry in part.entries])
         elif not self._receiver.handle_delta(part, self._their_epoch):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
@@ -219,10 +220,15 @@ class Sync:
         """Return whether the neighbour's log holds everything that we want of any author."""
         if self._their_flags & WANTS_ALL:
             return True
-        only_relays = self._flags & WANTS_UNDURABLE and not self._subscriptions
-        if self._store.keeps_all or only_relays:
+        if self._passes_on():
             return bool(self._their_flags & RELAYS)  # what a relay skips, the Big Peer has
         return not self._flags and self._wanted == self._subscriptions
+
+    def _passes_on(self) -> bool:
+        """Return whether this side wants nothing that the Big Peer has: it is one, or a relay."""
+        return self._store.keeps_all or bool(
+            self._flags & WANTS_UNDURABLE and not self._subscriptions
+        )
 
     # As the sender
 
