@@ -10,7 +10,8 @@ believes, and say `world.fail(name, text)`.
 
 from binascii import crc32
 
-from sim.nodes import RANGE
+from sim.nodes import COUNTER
+from sim.oracle import LIFE
 
 FAILURES = (
     "convergence",
@@ -54,6 +55,7 @@ class Watch:
 
     def __init__(self):
         self.held = {}  # key -> body
+        self.deleted = {}  # keys of what it has seen deleted
         self.origins = {}  # key -> (the author it came from last, our epoch then)
         self.evicted = {}  # every key that ever was -> (its checksum then, its origin)
 
@@ -73,9 +75,18 @@ class Checks:
             if key not in watch.held and not node.writing and not node.is_big():
                 self._came(node, watch, key, bytes(body), sender)
             watch.held[key] = bytes(body)
+            self._buried(node, watch, key, watch.held[key])
             if node.is_big():
                 self.world.oracle.big_peer_has(key, self.world.numbers_of(body))
         self._quota(node)
+
+    def _buried(self, node, watch, key, body):
+        if not self.world.fields_of(body):
+            watch.deleted[key] = True
+        elif key in watch.deleted:
+            del watch.deleted[key]
+            if not node.writing and not self.world.oracle.was_created_again(key):
+                self.world.fail("zombie", "%s shows %s again" % (node.name, key))
 
     def gone(self, node, keys):
         watch = self.watches[node.index]
@@ -108,6 +119,8 @@ class Checks:
         for field in write.saw:
             value = now.get(field)
             if was.get(field) != write.number or value == write.number:
+                continue
+            if value is None and self.world.oracle.may_be_emptied(write.key):
                 continue
             if self.world.oracle.is_older(write.key, field, value, write.number):
                 self.world.fail(
@@ -142,8 +155,8 @@ class Checks:
         watch.origins[key] = origin
         if node.role == "relay" or self.world.now_ms < self.world.grace_until.get(node.index, 0):
             return
-        zone = self.world.numbers_of(body, raw=True).get("zone", -1) // RANGE
-        if zone not in (node.wants or []):
+        zone = self.world.zone_of(body)
+        if zone >= 0 and zone not in (node.wants or []):
             self.world.fail(
                 "selfish", "%s got %s of zone %d and wants %s" % (node.name, key, zone, node.wants)
             )
@@ -163,11 +176,13 @@ class Checks:
         dumps = [node.dump() for node in world.nodes]
         for node in world.nodes:
             self._counted(node, dumps[node.index])
+            self._gone_untold(node, dumps[node.index])
         if world.big is None:
             return
         server = dumps[world.big.index]
         shown = {key: world.numbers_of(server[key]) for key in server}
         self._nothing_lost(shown)
+        self._counters(server)
         for node in world.nodes:
             if not node.is_big():
                 self._same(node, dumps[node.index], server)
@@ -177,6 +192,14 @@ class Checks:
                         "%s believes that %d of its writes did not arrive"
                         % (node.name, node.store.unsynced_count()),
                     )
+
+    def _gone_untold(self, node, dump):
+        """What the store let go and told nobody: counted, until the store tells it all."""
+        watch = self.watches[node.index]
+        for key in watch.held:
+            if key not in dump:
+                self.world.count("eviction not told")
+                watch.evicted.setdefault(key, None)
 
     def _counted(self, node, dump):
         status = node.store.log.status()
@@ -189,7 +212,13 @@ class Checks:
         oracle = self.world.oracle
         for key in sorted(oracle.keys):
             fields = shown.get(key, {})
-            for field in sorted(oracle.keys[key]):
+            if fields and not oracle.may_exist(key):
+                self.world.fail("zombie", "the Big Peer shows %s" % (key,))
+            elif not fields and not oracle.may_be_gone(key):
+                self.world.fail("lost", "the Big Peer has no %s" % (key,))
+            for field in sorted(oracle.keys[key]) if fields else ():
+                if field == LIFE:
+                    continue
                 numbers, may_miss = oracle.allowed(key, field)
                 value = fields.get(field)
                 if value is None and may_miss or value in numbers:
@@ -199,31 +228,44 @@ class Checks:
                     "the Big Peer has %s.%s = %s, not one of %s" % (key, field, value, numbers),
                 )
 
+    def _counters(self, server):
+        oracle = self.world.oracle
+        for key in sorted(oracle.adds):
+            sums = oracle.sums(key)
+            body = server.get(key)
+            if sums is not None and body is not None:
+                value = self.world.fields_of(body).get(COUNTER, 0)
+                if not sums[0] <= value <= sums[1]:
+                    self.world.fail("lost", "%s counts %s, not %d to %d" % ((key, value) + sums))
+
     def _same(self, node, dump, server):
         """What this peer wants is what the Big Peer has, byte for byte."""
         world = self.world
         watch = self.watches[node.index]
+        repairs = world.features.get("repair", True)  # of what is written without its base
         for key in sorted(server):
             if world.zone_of(server[key]) in (node.wants or []):
                 if key not in dump:
                     if key not in watch.evicted:
                         world.fail("convergence", "%s never got %s" % (node.name, key))
-                elif dump[key] != server[key]:
+                elif dump[key] != server[key] and (repairs or key not in watch.evicted):
                     world.fail(
                         "convergence",
                         "%s has %s as %s, the Big Peer as %s"
                         % (
                             node.name,
                             key,
-                            world.numbers_of(dump[key], raw=True),
-                            world.numbers_of(server[key], raw=True),
+                            world.fields_of(dump[key]),
+                            world.fields_of(server[key]),
                         ),
                     )
         for key in sorted(dump):
             zones = node.wants or []
             gone = key not in server or world.zone_of(server[key]) not in zones
             if gone and world.zone_of(dump[key]) in zones:
-                world.fail("convergence", "%s still shows %s" % (node.name, key))
+                deleted = key in server and not world.fields_of(server[key])
+                name = "zombie" if deleted else "convergence"
+                world.fail(name, "%s still shows %s" % (node.name, key))
 
 
 def _bounds(world, name, bounds, thing):

@@ -17,6 +17,7 @@ from edge_peer.core.log import FlashLog
 from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
+from edge_peer.core.view import fields_of
 from edge_peer.peer import Links
 from edge_peer.runtime import load
 from edge_peer.subscriptions import Subscriptions
@@ -28,6 +29,7 @@ FLAGS = {"board": 0, "relay": WANTS_UNDURABLE | RELAYS, "big": WANTS_ALL}
 RANGE = 1_000_000  # zone z is the values from z * RANGE on
 STATEMENT = "SELECT * FROM %s WHERE zone >= :low AND zone < :high"
 
+COUNTER = "sum"  # the field of a thing that is counted up
 COLLECTIONS = ("readings", "things")
 
 codec = load("codec")
@@ -197,6 +199,11 @@ class Node:
             "SELECT * FROM %s WHERE _id = :id" % collection, {"id": id}
         ).items
         return rows[0] if rows else None
+
+    def knows_deleted(self, collection, id):
+        """Return whether its store has the document, and has it as deleted."""
+        body = None if id is None else self.store.log.get(collection, id)
+        return body is not None and fields_of(body, codec.unpack) is None
 
     def dump(self):
         """Return {(collection, id): body} of everything stored."""

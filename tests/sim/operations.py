@@ -12,8 +12,11 @@ To add one: a function here, its line in OPERATIONS, a weight and its arguments 
 from nor_flash import PowerCut
 
 from edge_peer.core.errors import StorageError, StoreFull
+from sim.nodes import COUNTER, RANGE
+from sim.oracle import CREATES, DELETES, LIFE
 
 UPSERT = "INSERT INTO %s DOCUMENTS (:d) ON ID CONFLICT DO UPDATE"
+WITH_ID = " WHERE _id = :id"
 
 
 def write(world, node, number, id, zone, fields):
@@ -22,34 +25,98 @@ def write(world, node, number, id, zone, fields):
     shown = None if id is None else node.fields(collection, id)
     values = {field: number for field in fields}
     if shown is None or "zone" in fields:
-        values["zone"] = zone * world.range + number
+        values["zone"] = zone * RANGE + number
+    seen = world.numbers_in(shown or {})
+    life = ""
+    if shown is None:
+        life = CREATES
+        if node.knows_deleted(collection, id):
+            seen[LIFE] = world.oracle.only_delete((collection, id))
     document = dict(values)
     if id is not None:
         document["_id"] = id
-    seen = {field: world.number_of(shown[field]) for field in shown or {} if field != "_id"}
 
-    def tell(id, certain):
-        key = (collection, id)
-        world.oracle.wrote(number, world.now_ms, node.index, key, sorted(values), seen, certain)
-        world.note("write", node.index, collection, id, number)
+    def tell(certain, ids):
+        if id is None and not ids:
+            return  # the power failed: nobody was told the id
+        key = (collection, id or ids[0])
+        world.wrote(node, number, key, sorted(values), seen, certain, life)
 
+    _execute(world, node, UPSERT % collection, {"d": document}, tell)
+
+
+def update(world, node, number, id, fields):
+    """Set fields of a thing, if it is there."""
+    shown = node.fields("things", id)
+    if shown is None:
+        return
+    seen = world.numbers_in(shown)
+    terms = ", ".join(["%s = :n" % field for field in fields])
+
+    def tell(certain, ids):
+        world.wrote(node, number, ("things", id), fields, seen, certain)
+
+    _execute(world, node, "UPDATE things SET " + terms + WITH_ID, {"n": number, "id": id}, tell)
+
+
+def unset(world, node, number, id, fields):
+    """Remove those of these fields of a thing that are there."""
+    seen = world.numbers_in(node.fields("things", id) or {})
+    fields = [field for field in fields if field in seen]
+    if not fields:
+        return
+
+    def tell(certain, ids):
+        world.wrote(node, number, ("things", id), fields, seen, certain, empties=True)
+
+    _execute(world, node, "UPDATE things UNSET " + ", ".join(fields) + WITH_ID, {"id": id}, tell)
+
+
+def add(world, node, number, id, amount):
+    """Count up in a thing, if it is there."""
+    if node.fields("things", id) is None:
+        return
+
+    def tell(certain, ids):
+        world.oracle.added(node.index, ("things", id), amount, certain)
+
+    text = "UPDATE things APPLY %s INCREMENT BY :n" % COUNTER + WITH_ID
+    _execute(world, node, text, {"n": amount, "id": id}, tell)
+
+
+def delete(world, node, number, id):
+    shown = node.fields("things", id)
+    if shown is None:
+        return
+    seen = world.numbers_in(shown)
+
+    def tell(certain, ids):
+        world.wrote(node, number, ("things", id), [], seen, certain, DELETES)
+
+    _execute(world, node, "DELETE FROM things" + WITH_ID, {"id": id}, tell)
+
+
+def evict(world, node, number, collection, zone):
+    """Let go of what the Big Peer has, on this peer alone."""
+    text = "EVICT FROM %s WHERE zone >= :low AND zone < :high" % collection
+    arguments = {"low": zone * RANGE, "high": (zone + 1) * RANGE}
+    _execute(world, node, text, arguments, lambda certain, ids: None)
+
+
+def _execute(world, node, text, arguments, tell):
+    """Run one statement of the application; tell(certain, ids) unless it surely did nothing."""
     node.writing = True
     try:
-        ids = node.executor.execute(UPSERT % collection, {"d": document}).ids
-        tell(ids[0], True)
-        world.write_count += 1
+        ids = node.executor.execute(text, arguments).ids
+        tell(True, ids)
     except PowerCut:
-        if id is not None:
-            tell(id, False)  # of a reading nobody was told the id
-        else:
-            world.unnamed[number] = node.index
+        tell(False, [])
         raise
     except StoreFull:
         world.count("store full")
     except StorageError:
         world.count("storage error")
-        if id is not None:
-            tell(id, False)
+        tell(False, [])
     finally:
         node.writing = False
 
@@ -127,6 +194,11 @@ def _hear(wire):
 # name -> (function, whether its target is a wire, whether it needs the peer to be up)
 OPERATIONS = {
     "write": (write, False, True),
+    "update": (update, False, True),
+    "unset": (unset, False, True),
+    "add": (add, False, True),
+    "delete": (delete, False, True),
+    "evict": (evict, False, True),
     "want": (want, False, True),
     "power": (power, False, True),
     "restart": (restart, False, True),

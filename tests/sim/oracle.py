@@ -15,21 +15,29 @@ before the Big Peer had it.
 
 Where all clocks are right (`clocks_right`) more can be said: a write wins over those
 that are SURE_MS older.
+
+Deletes and creations are writes of the field LIFE. A delete ends what its writer saw; a
+creation ends the delete that its writer knew of, if there was only one. Of those that
+are left, and did not see each other, either may win. A removed field is a write too,
+after which nothing may be there.
 """
 
 SURE_MS = 2_000
-LIFE = ""  # the field that says whether a document exists: writes of it create or delete
+LIFE = ""  # the field that says whether a document exists
+CREATES, DELETES = "creates", "deletes"
 
 
 class Write:
-    def __init__(self, number, at_ms, node, key, saw, certain, deletes):
+    def __init__(self, number, at_ms, node, key, saw, certain, life, empties):
         self.number = number
         self.at_ms = at_ms
         self.node = node
         self.key = key
         self.saw = saw  # field -> the number that was there before, or None
         self.certain = certain
-        self.deletes = deletes  # it wrote LIFE, and the document is gone by it
+        self.life = life  # CREATES, DELETES or ""
+        self.empties = empties  # what it wrote is that nothing is there
+        self.ends = []  # the numbers of what it ended, of the same document's LIFE
         self.arrived = set()  # fields in which the Big Peer has it, or one that saw it
 
 
@@ -38,24 +46,59 @@ class Oracle:
         self.clocks_right = clocks_right
         self.writes = {}  # number -> Write
         self.keys = {}  # (collection, id) -> {field: [numbers]}
-        self.adds = {}  # (collection, id, field) -> [(node, amount, certain)]
-        self.refused_count = 0
+        self.adds = {}  # (collection, id) -> [[node, amount, certain]]
 
     # What applications did
 
-    def wrote(self, number, at_ms, node, key, fields, seen, certain, deletes=False):
-        """fields: those it wrote, LIFE too where it created or deleted; seen: field -> number."""
-        saw = {field: seen.get(field) for field in fields}
-        self.writes[number] = Write(number, at_ms, node, key, saw, certain, deletes)
+    def wrote(self, number, at_ms, node, key, fields, seen, certain, life="", empties=False):
+        """fields: those that it wrote; seen: field -> number, just before, on that peer."""
         by_field = self.keys.setdefault(key, {})
-        for field in fields:
+        saw = {field: seen.get(field) for field in fields}
+        write = Write(number, at_ms, node, key, saw, certain, life, empties or life == DELETES)
+        if life == DELETES:
+            write.saw = saw = {field: seen[field] for field in seen}
+            write.ends = [one for one in by_field.get(LIFE, ()) if self._shows(seen, one)]
+        elif life == CREATES and seen.get(LIFE):
+            write.ends = [seen[LIFE]]
+            write.saw = saw = {field: self._unless_emptied(seen[LIFE], field) for field in fields}
+        self.writes[number] = write
+        for field in list(saw) + ([LIFE] if life else []):
             by_field.setdefault(field, []).append(number)
+
+    def added(self, node, key, amount, certain):
+        self.adds.setdefault(key, []).append([node, amount, certain])
+
+    def only_delete(self, key):
+        """Return the number of the delete that a peer knows of which shows a document as gone.
+
+        None if there may be several.
+        """
+        numbers = [one for one in self.alive(key) if self.writes[one].life == DELETES]
+        return numbers[0] if len(numbers) == 1 else None
+
+    def _shows(self, seen, number):
+        """Return whether who saw these values saw what this write did."""
+        for field in self.writes[number].saw:
+            shown = seen.get(field)
+            if (
+                shown == number
+                or shown in self.writes
+                and self.is_older(None, field, number, shown)
+            ):
+                return True
+        return False
+
+    def _unless_emptied(self, delete, field):
+        return delete if field in self.writes[delete].saw else None
 
     def wiped(self, node):
         """What this peer wrote and the Big Peer does not have may never arrive."""
         for write in self.writes.values():
             if write.node == node and not write.arrived:
                 write.certain = False
+        for key in self.adds:
+            for add in self.adds[key]:
+                add[2] = add[2] and add[0] != node
 
     def big_peer_has(self, key, fields):
         """Tell what the Big Peer shows of a document: field -> number."""
@@ -77,7 +120,10 @@ class Oracle:
         return value is None
 
     def allowed(self, key, field):
-        """Return (numbers that the field may have in the end, whether it may be missing)."""
+        """Return (numbers that the field may have in the end, whether it may be missing).
+
+        Once a document was deleted, a write that did not know may be lost with it.
+        """
         numbers = self.keys[key].get(field, [])
         dead = set()
         certain = [number for number in numbers if self.writes[number].certain]
@@ -91,12 +137,57 @@ class Oracle:
             for number in numbers:
                 if self.writes[number].at_ms < newest_ms - SURE_MS:
                     dead.add(number)
-        return [number for number in numbers if number not in dead], not certain
+        left = [number for number in numbers if number not in dead]
+        may_miss = not certain or any([self.writes[number].empties for number in left])
+        may_miss = may_miss or any(
+            [self.writes[number].life == DELETES for number in self.keys[key].get(LIFE, ())]
+        )
+        return [number for number in left if not self.writes[number].empties], may_miss
+
+    def alive(self, key):
+        """Return the creations and deletes of a document that nobody ended."""
+        numbers = self.keys.get(key, {}).get(LIFE, [])
+        ended = set()
+        for number in numbers:
+            if self.writes[number].certain:
+                ended.update(self.writes[number].ends)
+        return [number for number in numbers if number not in ended]
+
+    def may_be_emptied(self, key):
+        """Return whether a delete or a removal was under way when some peer lost power."""
+        for numbers in self.keys[key].values():
+            for number in numbers:
+                if self.writes[number].empties and not self.writes[number].certain:
+                    return True
+        return False
+
+    def was_created_again(self, key):
+        lives = [self.writes[one].life for one in self.keys.get(key, {}).get(LIFE, ())]
+        return DELETES not in lives or CREATES in lives[lives.index(DELETES) :]
+
+    def may_exist(self, key):
+        alive = self.alive(key)
+        return not alive or any([self.writes[one].life == CREATES for one in alive])
+
+    def may_be_gone(self, key):
+        alive = [self.writes[one] for one in self.alive(key)]
+        return any([one.life == DELETES or not one.certain for one in alive])
+
+    def sums(self, key):
+        """Return (least, most) that the document's counter may show, or None: it may be anything.
+
+        A delete takes with it what it saw.
+        """
+        adds = self.adds.get(key, [])
+        if any([self.writes[one].life == DELETES for one in self.keys[key].get(LIFE, ())]):
+            return None
+        sure = sum([amount for _, amount, certain in adds if certain])
+        return sure, sure + sum([amount for _, amount, certain in adds if not certain])
 
     def pending(self, node):
         """Return the writes of a peer that only it is sure to have."""
         return [
             write
             for write in self.writes.values()
-            if write.node == node and write.certain and not write.arrived
+            if write.node == node and write.certain and not write.arrived and not write.empties
         ]

@@ -101,6 +101,27 @@ def _a_write(chance, plan):
     return ["write", node, "k%d" % key, zone, fields]
 
 
+def _a_change(chance, plan):
+    """One that only some worlds allow."""
+    features = plan["features"]
+    kinds = ["update"]
+    kinds += ["delete"] if features["deletes"] else []
+    kinds += ["unset"] if features["unset"] else []
+    kinds += ["add"] if features["counters"] else []
+    kind = chance.choice(kinds)
+    node, id = chance.between(1, len(plan["nodes"]) - 1), "k%d" % chance.below(KEYS)
+    if kind == "add":
+        return [kind, node, id, chance.between(1, 9)]
+    if kind == "delete":
+        return [kind, node, id]
+    return [kind, node, id, chance.some(("a", "b", "c"))]
+
+
+def _an_eviction(chance, plan):
+    node = chance.between(1, len(plan["nodes"]) - 1)
+    return ["evict", node, chance.choice(("readings", "things")), chance.below(ZONES)]
+
+
 def _a_want(chance, plan):
     wanting = [i for i, node in enumerate(plan["nodes"]) if node.get("wants") is not None]
     if not wanting:
@@ -128,9 +149,9 @@ def _a_flash_failure(chance, plan):
 
 def _a_clock(chance, plan):
     node = chance.between(1, len(plan["nodes"]) - 1)
-    skews = [0, None, DAY_MS, -DAY_MS, 5 * MINUTE_MS]
-    if plan["features"]["year_ahead"]:
-        skews.append(YEAR_MS)
+    skews = [0, None, 5 * MINUTE_MS, -5 * MINUTE_MS, DAY_MS - MINUTE_MS]
+    if plan["features"]["wild_clocks"]:
+        skews += [DAY_MS, -DAY_MS, YEAR_MS]
     return ["clock", node, chance.choice(skews)]
 
 
@@ -152,6 +173,8 @@ def _deafness(chance, plan):
 # name -> (how it is made, how often beside the others)
 CHOICES = (
     (_a_write, 600),
+    (_a_change, 200),
+    (_an_eviction, 20),
     (_a_want, 30),
     (_a_power, 60),
     (_a_restart, 25),
@@ -163,13 +186,23 @@ CHOICES = (
     (_deafness, 20),
 )
 
-TODAY = {"move": False, "year_ahead": False, "relay_scopes": False}
+TODAY = {
+    "unset": True,
+    "counters": True,
+    "deletes": False,
+    "move": False,
+    "wild_clocks": False,
+    "repair": False,
+    "relay_scopes": False,
+}
 WORLDS = {
     "today": TODAY,
     "move": dict(TODAY, move=True),
-    "year": dict(TODAY, year_ahead=True),
+    "clocks": dict(TODAY, wild_clocks=True),
+    "deletes": dict(TODAY, deletes=True),
     "scopes": dict(TODAY, relay_scopes=True),
-    "full": {"move": True, "year_ahead": True, "relay_scopes": True},
+    "repair": dict(TODAY, repair=True),
+    "full": {feature: True for feature in TODAY},
 }
 
 

@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from sim.mutations import without  # noqa: E402
 from sim.plans import make  # noqa: E402
 from sim.shrink import shrink  # noqa: E402
 from sim.world import World  # noqa: E402
@@ -32,16 +33,22 @@ SHOWN_MAX = 3  # failures of one world
 
 def main() -> int:
     options = _options()
-    if options.replay:
-        return _replay(Path(options.replay))
+    with without(options.without):  # before the pool forks
+        return _replay(Path(options.replay)) if options.replay else _search(options)
+
+
+def _search(options: argparse.Namespace) -> int:
     started = time.monotonic()
     jobs = [_job(options, seed) for seed in range(options.first, options.first + options.seeds)]
     with ProcessPoolExecutor(options.jobs) as pool:
         results = []
-        for job, result in zip(jobs, pool.map(_run, jobs), strict=True):
+        for job, result in zip(jobs, pool.map(_run, jobs), strict=False):
             results.append(result)
             if result["failures"]:
-                _report(job, result)
+                _report(job, result, options.without)
+                if options.until_one:
+                    pool.shutdown(cancel_futures=True)
+                    break
     summary = _summary(options, results)
     summary["took_s"] = round(time.monotonic() - started, 1)
     print(json.dumps(summary))
@@ -58,6 +65,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=int, default=0)
     parser.add_argument("--per-minute", type=int, default=0, help="operations")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--without", default="", help="a mechanism in mutations.py to take out")
+    parser.add_argument("--until-one", action="store_true", help="stop at the first failure")
     parser.add_argument("--replay", help="a script that failed")
     return parser.parse_args()
 
@@ -80,13 +89,13 @@ def _run(job: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _report(job: tuple[Any, ...], result: dict[str, Any]) -> None:
+def _report(job: tuple[Any, ...], result: dict[str, Any], mutation: str) -> None:
     print(f"seed {result['seed']}:")
     for name, text in result["failures"][:SHOWN_MAX]:
         print(f"  {name}: {text}")
     plan = shrink(make(*job))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    file = FOLDER / f"{plan['world']}-{plan['seed']}.json"
+    file = FOLDER / f"{mutation or plan['world']}-{plan['seed']}.json"
     file.write_text(dump(plan))
     count = len(plan["script"])
     print(f"  make sim REPLAY={file.relative_to(ROOT)}    ({count} operations are enough)")

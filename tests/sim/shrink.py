@@ -16,7 +16,7 @@ from typing import Any
 from sim.world import World
 
 Plan = dict[str, Any]
-TIME_S_MAX = 60.0
+TIME_S_MAX = 30.0
 AFTER_MS = 1_000
 
 

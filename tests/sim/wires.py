@@ -50,6 +50,7 @@ class End:
         self._decoder = FrameDecoder(wire.kind.medium.frame_size_max)
         self._due_ms = None
         self._idle_turns = 0
+        self._watched = None
         self.session = Session(
             self.node.local, wire.kind.medium, self.world.now_ms, self.node.links._on_event
         )
@@ -109,6 +110,8 @@ class End:
         now_ms = self.world.now_ms
         free_ms = self.wire.free_ms(self.side)
         if free_ms <= now_ms:
+            if self.world.watches_messages() and self.session.sync is not None:
+                self._watch_messages()
             frames = self.session.frames_to_send(now_ms)
             for frame in frames:
                 self.wire.send(self, frame)
@@ -124,6 +127,24 @@ class End:
         elif self._idle_turns > IDLE_TURNS_MAX:
             self.world.fail("bounded", "a busy loop at %s" % self.wire.label(self.side))
         self._schedule(max(deadline_ms, now_ms + 1, self.wire.free_ms(self.side)))
+
+    def _watch_messages(self):
+        """Tell the recording what sync says, by the first message of each that leaves."""
+        sync = self.session.sync
+        if self._watched is sync:
+            return
+        self._watched = sync
+        ask = sync.next_message
+
+        def next_message(size_max, now_ms):
+            message = ask(size_max, now_ms)
+            if message:
+                is_answer = message[:2] == b"\x03\x00" and len(message) > 2
+                kind = message[2] if is_answer else message[0]
+                self.world.note("message", self.wire.number, self.side, kind, len(message))
+            return message
+
+        sync.next_message = next_message
 
     def _finish(self):
         self.done = True

@@ -21,25 +21,25 @@ from edge_peer.core.link import DATA, MORE
 from edge_peer.core.view import fields_of
 from sim.chance import Chance
 from sim.checks import GRACE_MS, Checks
-from sim.nodes import RANGE, Node, codec
+from sim.nodes import COUNTER, RANGE, Node, codec
 from sim.operations import OPERATIONS
 from sim.oracle import Oracle
 from sim.wires import Wire
 
 STEP_MS = 5_000  # how often what is expensive to check is checked
 QUIET_MS = 25_000  # without a document or an answer to one: above every retry and back-off
-SETTLE_MS_MAX = 3_600_000
+SETTLE_MS_MAX = 600_000
 CACHE_COUNT_MAX = 5_000
+WRITES = ("write", "update", "unset", "add")  # what is no fault
 BOOT_RETRY_MS = 1_000
 OFF_MS = 3_000
 
 
 class World:
-    range = RANGE
-
     def __init__(self, plan, recording=None):
         """recording: a list that is told what happens, for picture.py."""
         self.plan = plan
+        self.features = plan.get("features", {})
         self.now_ms = 0
         self.failures = []
         self.faults = {}  # kind -> how often
@@ -51,7 +51,6 @@ class World:
         self.wire_bytes = 0
         self.document_bytes = 0  # of frames that carry messages
         self.error = None
-        self.unnamed = {}
         self.grace_until = {}
         self.quiet_after_ms = None
         self._queue = []
@@ -60,7 +59,7 @@ class World:
         self._active_ms = 0
         self._fields = {}
         self._receiving = None
-        self.oracle = Oracle(plan.get("clocks_right", False))
+        self.oracle = Oracle(self.features.get("clocks_right", False))
         self.nodes = [Node(self, i, spec) for i, spec in enumerate(plan["nodes"])]
         bigs = [node for node in self.nodes if node.is_big()]
         self.big = bigs[0] if bigs else None
@@ -90,7 +89,7 @@ class World:
         end_ms = self.now_ms + SETTLE_MS_MAX
         while not self.failures and self.now_ms - self._active_ms < QUIET_MS:
             if self.now_ms > end_ms:
-                self.fail("not quiet", "messages still move an hour after the last fault")
+                self.fail("not quiet", "messages still move ten minutes after the last fault")
             self._run_until(self.now_ms + 1_000)
         self.quiet_after_ms = max(0, self._active_ms - self.plan["length_ms"])
         if not self.failures:
@@ -125,7 +124,7 @@ class World:
         _, name, target = operation[:3]
         action, is_wire, needs_power = OPERATIONS[name]
         self.note("operation", operation)
-        if name != "write":
+        if name not in WRITES:
             self.count(name)
         if is_wire:
             action(self, self.wires[target], number, *operation[3:])
@@ -201,34 +200,56 @@ class World:
                 return end.session.neighbour
         return b""
 
+    def _index_of(self, author):
+        for node in self.nodes:
+            if author and node.is_up() and node.store.author == author:
+                return node.index
+        return -1
+
+    def watches_messages(self):
+        return self._recording is not None
+
     def committed(self, node, puts):
         self.checks.committed(node, puts)
         if self._recording is not None:
             for collection, id, _, body in puts:
-                self.note("document", node.index, collection, id, self.numbers_of(body))
+                sender = self._index_of(self.receiving_from(node))
+                self.note("document", node.index, (collection, id), self.fields_of(body), sender)
 
     def gone(self, node, keys):
         self.count("evicted")
         self.checks.gone(node, keys)
         self.note("evicted", node.index, keys)
 
+    def wrote(self, node, number, key, fields, seen, certain, life="", empties=False):
+        """An application wrote; see Oracle.wrote."""
+        self.oracle.wrote(
+            number, self.now_ms, node.index, key, fields, seen, certain, life, empties
+        )
+        self.write_count += certain
+        self.note("write", node.index, key, number, life)
+
     # Reading documents
 
-    def numbers_of(self, body, raw=False):
-        """Return a document's fields: each value, or the number of the write it comes from."""
+    def fields_of(self, body):
+        """Return a document's fields as SELECT has them; none if it is deleted."""
         fields = self._fields.get(body)
         if fields is None:
             if len(self._fields) >= CACHE_COUNT_MAX:
                 self._fields = {}
             fields = fields_of(body, codec.unpack) or {}
             self._fields[body] = fields
-        return fields if raw else {field: fields[field] % RANGE for field in fields}
+        return fields
 
-    def number_of(self, value):
-        return value % RANGE
+    def numbers_of(self, body):
+        return self.numbers_in(self.fields_of(body))
+
+    def numbers_in(self, fields):
+        """Return field -> the number of the write that its value comes from."""
+        return {field: fields[field] % RANGE for field in fields if field not in ("_id", COUNTER)}
 
     def zone_of(self, body):
-        return self.numbers_of(body, raw=True).get("zone", -1) // RANGE
+        return self.fields_of(body).get("zone", -1) // RANGE
 
     def _hash(self, data):
         self.trace = crc32(data, (self.trace + self.now_ms) & 0xFFFFFFFF) & 0xFFFFFFFF

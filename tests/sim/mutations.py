@@ -1,0 +1,112 @@
+"""
+Mechanisms of sync, each with a way to take it out (CPython only).
+
+A mechanism whose removal no world notices is either superfluous or not tested. F…: the
+numbers of the regressions that it answers. test_regressions.py shows for each that its
+plan in regressions/ holds, and that it fails without the mechanism. To find such a plan:
+`python tests/sim/run.py --without f06 --seeds 200` shrinks what fails first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edge_peer.core import store as stores
+from edge_peer.core.receiver import Receiver
+from edge_peer.core.store import Store
+from edge_peer.core.sync import Sync
+
+Patch = tuple[Any, str, Any]
+
+
+def _relay_evicts_what_is_not_durable() -> list[Patch]:
+    return [(Store, "is_durable", lambda self, document: True)]
+
+
+def _gaps_are_not_noticed() -> list[Patch]:
+    return [(Receiver, "_continues", lambda self, previous, their_epoch: True)]
+
+
+def _relays_do_not_teach_relays() -> list[Patch]:
+    return [(Sync, "_passes_on", lambda self: self._store.keeps_all)]
+
+
+def _one_cursor() -> list[Patch]:
+    set_cursor = Store.set_cursor
+
+    def both(self: Any, neighbour: bytes, cursor: tuple[int, int, int]) -> None:
+        set_cursor(self, neighbour, (cursor[0], cursor[0], cursor[2]))
+
+    return [(Store, "set_cursor", both)]
+
+
+def _a_wiped_peer_is_the_same_author() -> list[Patch]:
+    author_of = stores.author_of
+    return [(stores, "author_of", lambda device_id, _: author_of(device_id, b"same"))]
+
+
+def _a_wider_scope_keeps_its_knowledge() -> list[Patch]:
+    return [(Store, "forget_knowledge", lambda self: None)]
+
+
+def _a_rollback_is_no_new_epoch() -> list[Patch]:
+    handle_hello = Sync._handle_hello
+
+    def believe(self: Any, hello: Any, now_ms: int) -> None:
+        handle_hello(self, hello._replace(sender_epoch=self._store.epoch), now_ms)
+
+    return [(Sync, "_handle_hello", believe)]
+
+
+def _hello_is_not_answered() -> list[Patch]:
+    handle = Sync._handle_documents
+
+    def take_all(self: Any, part: Any, now_ms: int) -> None:
+        self._unanswered_count, count = 0, self._unanswered_count
+        due_ms, self._hello_due_ms = self._hello_due_ms, None
+        handle(self, part, now_ms)
+        self._unanswered_count = count
+        self._hello_due_ms = self._hello_due_ms or due_ms
+
+    return [(Sync, "_handle_documents", take_all)]
+
+
+def _knowledge_suppresses_nothing() -> list[Patch]:
+    needed = Sync._needed
+
+    def all_of_it(self: Any, put: Any) -> Any:
+        knowledge, self._their_knowledge = self._their_knowledge, {}
+        document = needed(self, put)
+        self._their_knowledge = knowledge
+        return document
+
+    return [(Sync, "_needed", all_of_it)]
+
+
+MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
+    "f01": _relay_evicts_what_is_not_durable,
+    "f02": _knowledge_suppresses_nothing,
+    "f03": _gaps_are_not_noticed,
+    "f04": _relays_do_not_teach_relays,
+    "f06": _one_cursor,
+    "f07": _a_wiped_peer_is_the_same_author,
+    "f09": _a_wider_scope_keeps_its_knowledge,
+    "f16": _a_rollback_is_no_new_epoch,
+    "hello": _hello_is_not_answered,
+}
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Take one mechanism out; "" takes out none."""
+    patches = MUTATIONS[name]() if name else []
+    before = [(owner, attribute, owner.__dict__[attribute]) for owner, attribute, _ in patches]
+    for owner, attribute, value in patches:
+        setattr(owner, attribute, value)
+    try:
+        yield
+    finally:
+        for owner, attribute, value in before:
+            setattr(owner, attribute, value)
