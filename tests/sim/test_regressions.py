@@ -1,0 +1,58 @@
+"""
+The traps of sync by name, each in a world that has once fallen into it.
+
+F1 to F25 are those of two earlier simulations; what each one is about is said by its
+test. Every plan holds, and fails where the mechanism that answers it is taken out
+(mutations.py). Not here yet:
+
+    F2, F3, F6, F14 to F16     a mechanism answers them; no plan here notices its removal yet
+    F5, F10, F18, F19, F21, F24, F25   fragments, MOVE-OUT, whole-document repair
+    F8                         restamping
+    F11                        deletes (world "deletes"); F12: counters, without eviction of them
+    F13, F17                   proxying
+    F20, F22, F23              how messages are built leaves no room for them: D goes ahead of
+                               documents, a Big Peer knows only what is on its disk, and DONE
+                               names the last own dot
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sim.mutations import without
+from sim.world import World
+
+PLANS = Path(__file__).with_name("regressions")
+
+
+def outcome(name, mutation=""):
+    plan = json.loads((PLANS / f"{name}.json").read_text())
+    with without(mutation):
+        return [failure for failure, _ in World(plan).run().failures]
+
+
+def needs(name):
+    assert outcome(name) == []
+    assert outcome(name, name) != []
+
+
+def test_f01_what_is_not_durable_is_not_evicted_once_it_was_passed_on():
+    needs("f01")
+
+
+def test_f04_what_is_durable_is_known_two_hops_away():
+    needs("f04")
+
+
+def test_f07_a_peer_that_lost_its_flash_uses_no_dot_again():
+    needs("f07")
+
+
+def test_f09_a_scope_that_widens_gets_the_older_documents():
+    needs("f09")
+
+
+@pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello"])
+def test_what_was_mended_stays_mended(name):
+    assert outcome(name) == []
