@@ -23,6 +23,7 @@ class MemoryLog:
     authors_max = 100
     document_bytes_max = 262_144
     commit_bytes_max = 1 << 20
+    has_indexes = False
 
     def __init__(self):
         self.arrival_max = 0

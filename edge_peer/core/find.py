@@ -94,7 +94,7 @@ def ids_asked_for(where: "Node", arguments: "Fields") -> "list[str] | None":
 
 def has_indexes(store: "Store") -> bool:
     """An open batch has documents that no index knows of yet."""
-    return getattr(store.log, "has_indexes", False) and store.open_batch is None
+    return store.log.has_indexes and store.open_batch is None
 
 
 def _names_constants(node: "Node") -> bool:

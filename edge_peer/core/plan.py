@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def change_indexes(statement: "Statement", store: "Store") -> None:
     """Raises QueryError for an index that exists, or does not, or where there are none."""
     log: Any = store.log
-    if not getattr(log, "has_indexes", False):
+    if not log.has_indexes:
         raise QueryError(
             "indexes need a host: this peer keeps its documents on flash",
             statement.columns["INDEX"],

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         arrival_max: int
         document_bytes_max: int
         commit_bytes_max: int
+        has_indexes: bool
         authors_max: int  # of whom the store's own entry can keep track
 
         def get(self, collection: str, id: str) -> bytes | None: ...

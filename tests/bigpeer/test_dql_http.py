@@ -24,7 +24,7 @@ def test_every_statement_is_answered_as_the_table_says(server, name):
         ids = answer["mutatedDocumentIds"]
         return Result(answer["queryType"], answer["items"], ids, answer["warnings"])
 
-    run(SCRIPTS[name], execute, getattr(server.big.store.log, "has_indexes", False))
+    run(SCRIPTS[name], execute, True)
 
 
 def test_the_big_peer_evicts_nothing(server):

@@ -5,7 +5,6 @@ from memory import MemoryLog, open_store
 from nor_flash import Flash
 
 from edge_peer.core import codec
-from edge_peer.core.batch import Batch
 from edge_peer.core.document import CELL_COUNT_MAX, decode, encode
 from edge_peer.core.errors import QueryError, StoreFull
 from edge_peer.core.execute import Executor
@@ -155,7 +154,7 @@ def test_statements_of_a_batch_see_each_other_and_are_one_commit():
     run = Executor(store, codec)
     commits = []
     store.on_commit(lambda puts, gone: commits.append(len(puts)))
-    with Batch(store):
+    with store.batch():
         run.execute("INSERT INTO x DOCUMENTS ({_id: 'a', n: 1}), ({_id: 'b', n: 2})")
         assert run.execute("UPDATE x SET n = n + 10 WHERE n = 2").ids == ["b"]
         assert rows(run, "SELECT _id FROM x WHERE n = 12") == [{"_id": "b"}]
