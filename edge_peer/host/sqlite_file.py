@@ -61,6 +61,8 @@ class SqliteFile:
     def _rows(self, statement: str, *arguments: object) -> list[Any]:
         try:  # _naming_errors takes as long again as a look by id
             return self._db.execute(statement, arguments).fetchall()
+        except UnicodeEncodeError:  # half a surrogate pair: no name, no id
+            return []
         except sqlite3.Error as error:
             raise self._named(error) from error
 

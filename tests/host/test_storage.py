@@ -218,6 +218,12 @@ def test_a_damaged_file_says_so(tmp_path):
         list(open_path(path).scan("c"))
 
 
+def test_a_name_with_half_a_surrogate_pair_is_nobodys(medium):
+    log = medium()
+    assert log.get("c", "\ud800") is None and log.get("\ud800", "a") is None
+    assert list(log.scan("\ud800")) == []
+
+
 # A store of an older version
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "store-1.db"
