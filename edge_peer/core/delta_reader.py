@@ -1,19 +1,29 @@
 """
-Read DELTA and DONE, the messages that carry documents (layout: core/messages.py).
+Read DELTA and DONE, the messages that carry documents (layout: core/delta_writer.py).
 
 Loaded with the first of them: a sensor that asks for no documents never is sent any.
+
+A few bytes can stand for many documents, so what is built is counted before it is
+built, as what it would take in a message of its own: Decoder.room bounds it.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import CELL_COUNT_MAX, SEPARATOR, SEQ_MAX, Cell
+from edge_peer.core.column_reader import take_column, take_numbers
+from edge_peer.core.column_writer import FRESH
+from edge_peer.core.delta_writer import (
+    ID_IMPLIED,
+    ONE_AUTHOR,
+    SEQS_SECOND,
+    STAMPS_SECOND,
+    STAMPS_SPLIT,
+)
+from edge_peer.core.document import CELL_COUNT_MAX, LIFE, REGISTER, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.messages import (
     COLLECTION_BYTES_MAX,
     DELTA,
     ID_BYTES_MAX,
-    ID_IMPLIED,
-    OWN,
     RECORD_COUNT_MAX,
     SHAPE_SLOTS,
     VECTOR_PART_MAX,
@@ -21,13 +31,26 @@ from edge_peer.core.messages import (
     Done,
     take_reference,
 )
-from edge_peer.core.unpack import value_end
+from edge_peer.core.unpack import unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from edge_peer.core.column_writer import Column
     from edge_peer.core.document import Document
     from edge_peer.core.messages import Decoder
     from edge_peer.core.packing import Reader
+
+RUN_COST = 15  # author, stamp and the rest of a run, in the count of what is built
+CELL_COST = 2
+
+
+class Shape:
+    def __init__(self, collection: str, is_implied: bool) -> None:
+        self.collection = collection
+        self.is_implied = is_implied
+        self.runs: list[list[tuple[str, int]]] = []
+        self.cost = 0  # of one record, without its values
+        self.columns: list[Column] = [FRESH]  # of ids, then of each cell
 
 
 class DeltaReader:
@@ -35,20 +58,23 @@ class DeltaReader:
 
     def __init__(self, decoder: "Decoder") -> None:
         self._decoder = decoder
-        self._shapes: list[tuple[str, list[tuple[str, int]]] | None] = [None] * SHAPE_SLOTS
+        self._shapes: list[Shape | None] = [None] * SHAPE_SLOTS
         self._stamp = 0
+        self._room = 0  # what this DELTA may still build
 
     def take(self, kind: int, reader: "Reader") -> "Delta | Done":
         return self._take_delta(reader) if kind == DELTA else self._take_done(reader)
 
     def _take_delta(self, reader: "Reader") -> Delta:
-        previous = arrival = reader.varint()
-        records = []
+        previous = reader.varint()
+        cursor = previous + reader.varint()
+        if cursor > SEQ_MAX:
+            raise FormatError("cursor out of range")
+        self._room = self._decoder.room
+        records: list[tuple[str, str, Document]] = []
         for _ in range(reader.count(RECORD_COUNT_MAX)):
-            record = self._take_record(reader, arrival)
-            arrival = record[0]
-            records.append(record)
-        return Delta(previous, records)
+            records += self._take_group(reader, RECORD_COUNT_MAX - len(records))
+        return Delta(previous, cursor, records)
 
     def _take_done(self, reader: "Reader") -> Done:
         previous = reader.count(SEQ_MAX)  # we keep the cursor: a store must be able to read it
@@ -62,56 +88,115 @@ class DeltaReader:
             entries.append((self._decoder.authors[slot], reader.varint(), reader.varint()))
         return Done(previous, cursor, own_seq, entries)
 
-    def _take_record(self, reader: "Reader", previous: int):  # type: ignore[no-untyped-def]
-        """Return (arrival, collection, id, document)."""
+    def _take_group(  # type: ignore[no-untyped-def]
+        self, reader: "Reader", count_max: int
+    ):
+        """Return [(collection, id, document)]."""
+        count = reader.count(count_max)
+        if not count:
+            raise FormatError("a group of nothing")
+        shape = self._take_shape(reader)
+        self._spend(count * shape.cost)
+        ids = [] if shape.is_implied else self._take_ids(reader, count, shape)
+        found: list[Document] = [{} for _ in range(count)]
+        place = 1
+        for heads in shape.runs:
+            dots = self._take_dots(reader, count)
+            if not ids:
+                ids = [automatic_id(stamp, author) for stamp, author, _ in dots]
+            for path, kind in heads:
+                values = self._take_values(reader, count, shape, place, path.count(SEPARATOR))
+                place += 1
+                for i in range(count):
+                    stamp, author, seq = dots[i]
+                    cell = found[i][path] = Cell(stamp, author, seq, kind, values[i])
+                    if kind != REGISTER or path == LIFE:
+                        documents.check_cell(path, cell)
+        return [(shape.collection, ids[i], found[i]) for i in range(count)]
+
+    def _take_values(
+        self, reader: "Reader", count: int, shape: Shape, place: int, depth: int
+    ) -> "list[bytes]":
+        values, shape.columns[place] = take_column(reader, count, shape.columns[place], depth)
+        self._spend(sum([len(value) for value in values]))
+        return values
+
+    def _take_ids(self, reader: "Reader", count: int, shape: Shape) -> "list[str]":
+        ids = []
+        for value in self._take_values(reader, count, shape, 0, 0):
+            id = unpack(value)
+            if not isinstance(id, str) or not 0 < len(id.encode()) <= ID_BYTES_MAX:
+                raise FormatError("an id that is no text, empty or too long")
+            ids.append(id)
+        return ids
+
+    def _take_dots(self, reader: "Reader", count: int) -> "list[tuple[int, bytes, int]]":
+        """Return [(stamp, author, seq)]."""
         flags = reader.byte()
-        if flags & ~(ID_IMPLIED | OWN):
-            raise FormatError("record flags 0x%02x" % flags)
-        arrival = documents.check_seq(previous + reader.varint())
-        if arrival <= previous:
-            raise FormatError("arrival numbers must rise")
-        id = "" if flags & ID_IMPLIED else reader.text(ID_BYTES_MAX)
-        document: Document = {}
-        run_count = 1 if flags & OWN else reader.count(CELL_COUNT_MAX)
-        collection = None
-        for _ in range(run_count):
-            author, seq = (
-                (self._decoder.their_author, arrival) if flags & OWN else self._take_dot(reader)
-            )
-            stamp = documents.check_stamp(self._stamp + reader.zigzag())
-            self._stamp = stamp
-            if flags & ID_IMPLIED and not id:
-                id = automatic_id(stamp, author)
-            shape = self._take_shape(reader)
-            if collection is not None and collection != shape[0]:
-                raise FormatError("one record in two collections")
-            collection = shape[0]
-            for path, cell_kind in shape[1]:
-                start = reader.position
-                end = value_end(reader.data, start, path.count(SEPARATOR))
-                value = reader.take(end - start)
-                cell = document[path] = Cell(stamp, author, seq, cell_kind, value)
-                documents.check_cell(path, cell)
-        if not id or not document or len(document) > CELL_COUNT_MAX:
-            raise FormatError("a record without an id or fields, or with too many")
-        return arrival, collection, id, document
+        if flags > ONE_AUTHOR | SEQS_SECOND | STAMPS_SPLIT | STAMPS_SECOND:
+            raise FormatError("flags of dots 0x%02x" % flags)
+        decoder = self._decoder
+        slots = []
+        authors = []
+        for _ in range(1 if flags & ONE_AUTHOR else count):
+            slots.append(decoder.take_author(reader))
+            authors.append(decoder.authors[slots[-1]])
+        sums = take_numbers(reader, count, 0, bool(flags & SEQS_SECOND))
+        stamps = self._take_stamps(reader, count, flags)
+        dots = []
+        last = 0
+        for i in range(count):
+            j = 0 if flags & ONE_AUTHOR else i
+            seq = documents.check_seq(decoder.seqs[slots[j]] + sums[i] - last)
+            last = sums[i]
+            decoder.seqs[slots[j]] = seq
+            dots.append((documents.check_stamp(stamps[i]), authors[j], seq))
+        return dots
 
-    def _take_dot(self, reader: "Reader") -> "tuple[bytes, int]":
-        slot = self._decoder.take_author(reader)
-        seq = documents.check_seq(self._decoder.seqs[slot] + reader.zigzag())
-        self._decoder.seqs[slot] = seq
-        return self._decoder.authors[slot], seq
+    def _take_stamps(self, reader: "Reader", count: int, flags: int) -> "list[int]":
+        second = bool(flags & STAMPS_SECOND)
+        if flags & STAMPS_SPLIT:
+            ticks = take_numbers(reader, count, self._stamp >> 8, second)
+            counters = take_numbers(reader, count, self._stamp & 255, False)
+            if min(counters) < 0 or max(counters) > 255:
+                raise FormatError("counter of a stamp out of range")
+            stamps = [(ticks[i] << 8) + counters[i] for i in range(count)]
+        else:
+            stamps = take_numbers(reader, count, self._stamp, second)
+        self._stamp = documents.check_stamp(stamps[-1])
+        return stamps
 
-    def _take_shape(self, reader: "Reader") -> "tuple[str, list[tuple[str, int]]]":
+    def _take_shape(self, reader: "Reader") -> Shape:
         slot, new = take_reference(reader, SHAPE_SLOTS)
         if new:
-            collection = reader.text(COLLECTION_BYTES_MAX)
-            if not collection:
-                raise FormatError("a collection without a name")
-            count = reader.count(CELL_COUNT_MAX)
-            heads = [documents.take_cell_head(reader) for _ in range(count)]
-            self._shapes[slot] = (collection, heads)
+            self._shapes[slot] = _take_definition(reader)
         shape = self._shapes[slot]
         if shape is None:
             raise FormatError("shape slot %d was never defined" % slot)
         return shape
+
+    def _spend(self, cost: int) -> None:
+        self._room -= cost
+        if self._room < 0:
+            raise FormatError("more documents than fit this link")
+
+
+def _take_definition(reader: "Reader") -> Shape:
+    collection = reader.text(COLLECTION_BYTES_MAX)
+    if not collection:
+        raise FormatError("a collection without a name")
+    run_count = reader.count(CELL_COUNT_MAX << 1 | ID_IMPLIED)
+    shape = Shape(collection, bool(run_count & ID_IMPLIED))
+    paths = set()
+    for _ in range(run_count >> 1):
+        heads = [documents.take_cell_head(reader) for _ in range(reader.count(CELL_COUNT_MAX))]
+        if not heads:
+            raise FormatError("a run without cells")
+        shape.runs.append(heads)
+        shape.cost += RUN_COST + sum([CELL_COST + len(path.encode()) for path, _ in heads])
+        shape.columns += [FRESH] * len(heads)
+        paths.update([path for path, _ in heads])
+    cell_count = len(shape.columns) - 1
+    if not 0 < cell_count <= CELL_COUNT_MAX or len(paths) < cell_count:
+        raise FormatError("a shape without cells, with too many, or with one twice")
+    return shape

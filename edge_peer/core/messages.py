@@ -7,36 +7,30 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     HELLO    2 | flags u8 | epoch | resume | base | sender's epoch |
                count | (statement text | arguments length | arguments)*
     DURABLE  3 | vector                                 D
-    DELTA    4 | previous cursor | count | records
+    DELTA    4 | previous cursor | cursor - previous | count | groups (core/delta_writer.py)
     DONE     5 | previous cursor | cursor - previous | cursor - own seq |
                count | (author | seq | evicted)*
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
-    record   flags u8 | arrival - previous | [id text] | [run count] | runs
-    run      [author | seq - its last] | stamp - last, zigzag | shape | values
-    shape    slot << 1, or slot << 1 | 1 | collection text | count | (cell head)*
 
-All numbers are varints unless said otherwise. Authors, and shapes (a collection
-and a list of paths), are interned in slots that the sender assigns; both sides
-forget them with the link. A record of the most common kind (a new document of
-the sender's own, with an automatic id and a shape that went before) costs six
-bytes and its values.
+All numbers are varints unless said otherwise. Authors are interned in slots that the
+sender assigns; slot 0 is the sender itself. Both sides forget them with the link.
 """
 
 from collections import namedtuple
 
-from edge_peer.core import document as documents
 from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import FormatError
-from edge_peer.core.ids import automatic_id
-from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
+from edge_peer.core.packing import Reader, put_text, put_varint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from edge_peer.core.delta_reader import DeltaReader
+    from edge_peer.core.delta_writer import DeltaWriter
     from edge_peer.core.document import Document
     from edge_peer.core.log import Put
     from edge_peer.core.store import Vector
@@ -52,14 +46,11 @@ WANTS_ALL = 1  # every document: a Big Peer
 WANTS_UNDURABLE = 2  # every document that the Big Peer may not have: a relay
 RELAYS = 4  # and it is one: its log holds more than its own documents
 
-# Record flags
-ID_IMPLIED = 1  # the id is automatic_id(first run's stamp, its author)
-OWN = 2  # one run, by the sender, its seq the arrival number
-
 AUTHOR_SLOTS = 32
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
-RECORD_COUNT_MAX = 64
+RECORD_COUNT_MAX = 1_024
+ROOM_FACTOR = 2  # documents in a DELTA: so many times the largest message of the link
 SUBSCRIPTION_COUNT_MAX = 8
 STATEMENT_BYTES_MAX = 512
 ARGUMENTS_BYTES_MAX = 512
@@ -71,8 +62,8 @@ Know = namedtuple("Know", ("vector",))
 Hello = namedtuple("Hello", ("flags", "epoch", "resume", "base", "sender_epoch", "subscriptions"))
 Durable = namedtuple("Durable", ("vector",))
 Delta = namedtuple(
-    "Delta", ("previous", "records")
-)  # records: [(arrival, collection, id, document)]
+    "Delta", ("previous", "cursor", "records")
+)  # records: [(collection, id, document)]
 Done = namedtuple(
     "Done", ("previous", "cursor", "own_seq", "entries")
 )  # entries: [(author, seq, evicted)]
@@ -81,11 +72,12 @@ Done = namedtuple(
 class Interner:
     """The sender's side of a table of slots: the oldest gives way to the newest."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, pinned: "tuple[object, ...]" = ()) -> None:
+        """`pinned` keys have the first slots, for ever."""
         self._size = size
-        self._slots: dict[object, int] = {}
-        self._keys: list[object] = []
-        self._next = 0
+        self._keys = list(pinned)
+        self._slots = {key: slot for slot, key in enumerate(pinned)}
+        self._pinned_count = self._next = len(pinned)
 
     def refer(self, out: bytearray, key: object) -> "tuple[int, bool]":
         """Write the reference; return (slot, whether the definition must follow)."""
@@ -94,7 +86,7 @@ class Interner:
             put_varint(out, slot << 1)
             return slot, False
         slot = self._next
-        self._next = (slot + 1) % self._size
+        self._next = slot + 1 if slot + 1 < self._size else self._pinned_count
         if slot < len(self._keys):
             del self._slots[self._keys[slot]]
             self._keys[slot] = key
@@ -104,23 +96,27 @@ class Interner:
         put_varint(out, slot << 1 | 1)
         return slot, True
 
+    def snapshot(self) -> "tuple[Any, ...]":
+        return dict(self._slots), list(self._keys), self._next
+
+    def restore(self, snapshot: "tuple[Any, ...]") -> None:
+        self._slots, self._keys, self._next = snapshot
+
 
 class Encoder:
     """One direction of one link. Every method returns the bytes of one message."""
 
     def __init__(self, own_author: bytes) -> None:
-        self._own_author = own_author
-        self._authors = Interner(AUTHOR_SLOTS)
-        self._shapes = Interner(SHAPE_SLOTS)
-        self._seqs: dict[int, int] = {}  # slot -> the last seq said of its author
-        self._stamp = 0
+        self._authors = Interner(AUTHOR_SLOTS, (own_author,))
+        self.seqs = {0: 0}  # slot -> the last seq said of its author
+        self._delta_writer: DeltaWriter | None = None
 
     def vector(self, kind: int, vector: "Vector") -> bytes:
         """KNOW or DURABLE, of at most VECTOR_PART_MAX entries."""
         out = bytearray([kind])
         put_varint(out, len(vector))
         for author in sorted(vector):
-            self._put_author(out, author)
+            self.put_author(out, author)
             put_varint(out, vector[author])
         return bytes(out)
 
@@ -135,16 +131,25 @@ class Encoder:
             out += arguments
         return bytes(out)
 
-    def delta(self, previous: int, puts: "list[Put]", bodies: "list[Document]") -> bytes:
-        """`bodies`: the cells of each put that the receiver needs."""
-        out = bytearray([DELTA])
-        put_varint(out, previous)
-        put_varint(out, len(puts))
-        for i in range(len(puts)):
-            collection, id, arrival, _ = puts[i]
-            self._put_record(out, arrival - previous, arrival, collection, id, bodies[i])
-            previous = arrival
-        return bytes(out)
+    def delta(
+        self, previous: int, puts: "list[Put]", bodies: "list[Document]", size_max: int
+    ) -> bytes:
+        """`bodies`: the cells of each put that the receiver needs.
+
+        Returns b"", with nothing said, if that takes more than size_max bytes.
+        """
+        if self._delta_writer is None:
+            from edge_peer.core.delta_writer import DeltaWriter
+
+            self._delta_writer = DeltaWriter(self)
+        before = self._authors.snapshot(), dict(self.seqs), self._delta_writer.snapshot()
+        message = self._delta_writer.write(previous, puts, bodies)
+        if len(message) <= size_max:
+            return message
+        self._authors.restore(before[0])
+        self.seqs = before[1]
+        self._delta_writer.restore(before[2])
+        return b""
 
     def done(self, done: Done) -> bytes:
         out = bytearray([DONE])
@@ -153,49 +158,17 @@ class Encoder:
         put_varint(out, done.cursor - done.own_seq)
         put_varint(out, len(done.entries))
         for author, seq, evicted in done.entries:
-            self._put_author(out, author)
+            self.put_author(out, author)
             put_varint(out, seq)
             put_varint(out, evicted)
         return bytes(out)
 
-    def _put_author(self, out: bytearray, author: bytes) -> int:
+    def put_author(self, out: bytearray, author: bytes) -> int:
         slot, new = self._authors.refer(out, author)
         if new:
             out += author
-            self._seqs[slot] = 0
+            self.seqs[slot] = 0
         return slot
-
-    def _put_record(  # type: ignore[no-untyped-def]
-        self, out: bytearray, step: int, arrival: int, collection: str, id: str, document
-    ) -> None:
-        runs = documents.runs_of(document)
-        stamp, author, seq = runs[0][0]
-        own = len(runs) == 1 and author == self._own_author and seq == arrival
-        implied = id == automatic_id(stamp, author)
-        out.append((ID_IMPLIED if implied else 0) | (OWN if own else 0))
-        put_varint(out, step)
-        if not implied:
-            put_text(out, id)
-        if not own:
-            put_varint(out, len(runs))
-        for (stamp, author, seq), paths in runs:
-            if not own:
-                slot = self._put_author(out, author)
-                put_zigzag(out, seq - self._seqs[slot])
-                self._seqs[slot] = seq
-            put_zigzag(out, stamp - self._stamp)
-            self._stamp = stamp
-            self._put_shape(out, collection, [(path, document[path].kind) for path in paths])
-            for path in paths:
-                out += document[path].value
-
-    def _put_shape(self, out: bytearray, collection: str, heads: "list[tuple[str, int]]") -> None:
-        _, new = self._shapes.refer(out, (collection, tuple(heads)))
-        if new:
-            put_text(out, collection)
-            put_varint(out, len(heads))
-            for path, kind in heads:
-                documents.put_cell_head(out, path, kind)
 
 
 class Decoder:
@@ -205,10 +178,11 @@ class Decoder:
     peer that receives none never loads.
     """
 
-    def __init__(self, their_author: bytes) -> None:
-        self.their_author = their_author
-        self.authors: dict[int, bytes] = {}
-        self.seqs: dict[int, int] = {}
+    def __init__(self, their_author: bytes, room: int) -> None:
+        """room: bytes of documents that one DELTA may hold."""
+        self.authors = {0: their_author}
+        self.seqs = {0: 0}
+        self.room = room
         self._delta_reader: DeltaReader | None = None
 
     def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done]":

@@ -29,7 +29,7 @@ class Receiver:
         if not self._continues(delta.previous, their_epoch) or not delta.records:
             return True
         try:
-            self._store.merge([record[1:] for record in delta.records])
+            self._store.merge(delta.records)
         except StoreFull:
             if self._store.keeps_all:
                 raise
@@ -37,7 +37,7 @@ class Receiver:
             self.expected = None
             return False
         self.received_count += len(delta.records)
-        self.expected = delta.records[-1][0]
+        self.expected = delta.cursor
         base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))
         return True

@@ -148,5 +148,6 @@ class Session:
             self._local.matcher,
             now_ms,
             self.medium.linger_ms,
+            self.medium.message_size_max,
         )
         self._on_event(self, opened)

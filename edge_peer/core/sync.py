@@ -31,6 +31,7 @@ from edge_peer.core.messages import (
     RECORD_COUNT_MAX,
     RECORD_OVERHEAD_MAX,
     RELAYS,
+    ROOM_FACTOR,
     VECTOR_PART_MAX,
     WANTS_ALL,
     WANTS_UNDURABLE,
@@ -61,6 +62,7 @@ LINGER_COUNT_MAX = 16  # as many share a message well: no reason to wait for mor
 DURABLE_INTERVAL_MS = 1_000
 ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
 HEARD_COUNT_MAX = 1_024  # dots remembered until our cursor has passed them; beyond it we echo
+ID_OVERHEAD = 3  # MessagePack before an id
 MESSAGES_BYTES_SPARE = 16  # HELLO and DONE are small; a DELTA leaves them this much
 
 # The whole protocol: state -> message kinds that the neighbour may send.
@@ -73,7 +75,8 @@ class Sync:
     """
     flags: what this side wants (messages.WANTS_…); subscriptions: [(statement, packed
     arguments)]; matcher(subscriptions) -> matches(collection, id, document) -> bool;
-    linger_ms: how long a document may wait for others to share a message with.
+    linger_ms: how long a document may wait for others to share a message with;
+    message_size_max: bytes of the largest message that this side takes.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Sync:
         matcher: "Callable[[Iterable[Subscription]], Matcher]",
         now_ms: int,
         linger_ms: int,
+        message_size_max: int,
     ) -> None:
         self.state = WAITING
         self.sent_count = 0
@@ -94,7 +98,7 @@ class Sync:
         self._matcher = matcher
         self._linger_ms = linger_ms
         self._encoder = Encoder(store.author)
-        self._decoder = Decoder(neighbour)
+        self._decoder = Decoder(neighbour, ROOM_FACTOR * message_size_max)
         # As the receiver
         self._subscriptions: tuple[Subscription, ...] = ()
         self._hello_due_ms: int | None = now_ms
@@ -250,8 +254,8 @@ class Sync:
                 self._their_authors.add(author)
 
     def _note_heard(self, delta: Delta) -> None:
-        for record in delta.records:
-            for cell in record[3].values():
+        for _, _, document in delta.records:
+            for cell in document.values():
                 if len(self._heard) < HEARD_COUNT_MAX:
                     self._heard.add((cell.author, cell.seq))
 
@@ -320,18 +324,36 @@ class Sync:
         return self._linger_until_ms is not None and now_ms < self._linger_until_ms
 
     def _next_delta(self, size_max: int) -> bytes:
-        previous = self._cursor_told
+        """Return a DELTA, as full as the link allows, or b"" if nothing is needed there."""
+        size_max -= MESSAGES_BYTES_SPARE
+        puts, bodies = self._gather(size_max)
+        while puts:
+            message = self._encoder.delta(self._cursor_told, puts, bodies, size_max)
+            if message:
+                self.sent_count += len(puts)
+                self._cursor_told = puts[-1][2]
+                return message
+            if len(puts) == 1:
+                self.skipped_count += 1
+            half = len(puts) // 2  # not as compact as thought: the rest goes into the next one
+            puts, bodies = puts[:half], bodies[:half]
+            if puts:
+                self._cursor = puts[-1][2]
+        return b""
+
+    def _gather(self, size_max: int) -> "tuple[list[Put], list[Document]]":
+        """Move the cursor over what one message may hold; return the puts and cells to send."""
         puts: list[Put] = []
         bodies: list[Document] = []
-        room = size_max - MESSAGES_BYTES_SPARE
+        room = ROOM_FACTOR * size_max
         while self._cursor < self._store.arrival and len(puts) < RECORD_COUNT_MAX and room > 0:
             batch = self._store.log.since(self._cursor, SCAN_COUNT)
             if not batch:
                 self._cursor = self._store.arrival
             for put in batch:
                 needed = self._needed(put)
-                size = len(put[3]) + len(put[1]) + RECORD_OVERHEAD_MAX
-                if needed and size > size_max - MESSAGES_BYTES_SPARE:
+                size = len(put[3]) + len(put[1]) + ID_OVERHEAD
+                if needed and size + RECORD_OVERHEAD_MAX > size_max:
                     self.skipped_count += 1
                     needed = {}
                 if needed and (size > room or len(puts) == RECORD_COUNT_MAX):
@@ -343,11 +365,7 @@ class Sync:
                     puts.append(put)
                     bodies.append(needed)
                     self._their_authors.update([cell.author for cell in needed.values()])
-        if not puts:
-            return b""
-        self.sent_count += len(puts)
-        self._cursor_told = puts[-1][2]
-        return self._encoder.delta(previous, puts, bodies)
+        return puts, bodies
 
     def _needed(self, put: "Put") -> "Document":
         """Return the cells of a document that the neighbour wants and may lack.

@@ -139,7 +139,7 @@ def test_a_broken_link_goes_on_where_it_was():
     for n in range(200):
         board.insert(n=n)
     wire = Wire(board, big)
-    wire.run(frame_count_max=25)
+    wire.run(frame_count_max=12)
     have = len(big.readings())
     assert 0 < have < 200
     rest = Wire(board, big)
@@ -222,7 +222,7 @@ def test_what_comes_from_a_neighbour_goes_not_back_to_it_even_if_it_lacks_what_w
 def test_a_neighbours_knowledge_of_strangers_is_kept_within_bounds():
     board, big = Peer("board"), Peer("big", BIG)
     authors = [n.to_bytes(8, "big") for n in range(3 * board.store.log.authors_max)]
-    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0)
+    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0, 1024)
     encoder = Encoder(big.store.author)
     sync.receive(encoder.hello(Hello(WANTS_ALL, 1, 0, 0, 0, ())), 0)
     for start in range(0, len(authors), 64):
@@ -252,7 +252,7 @@ def test_a_relay_without_room_loses_nothing_and_goes_on_when_there_is_room():
     for n in range(100):
         board.insert(n=n)
     wire = Wire(board, gateway)
-    wire.run(for_ms=2_500, frame_count_max=12)
+    wire.run(for_ms=2_500, frame_count_max=8)
     make_room = refuse_documents(gateway.store)
     wire.run(for_ms=5_000)
     assert len(gateway.readings()) < 100
@@ -363,24 +363,24 @@ def test_a_peer_that_meets_itself_is_turned_away():
 
 def test_documents_before_hello_are_the_remotes_mistake():
     board, big = Peer("board"), Peer("big", BIG)
-    sync = Sync(big.store, board.store.author, BIG, big.executor.matcher, 0, 0)
+    sync = Sync(big.store, board.store.author, BIG, big.executor.matcher, 0, 0, 1024)
     board.insert(n=1)
     put = board.store.log.since(0, 1)[0]
     document = board.store.get(put[0], put[1])
     with raises(RemoteProtocolError, "waiting"):
-        sync.receive(Encoder(board.store.author).delta(0, [put], [document]), 0)
+        sync.receive(Encoder(board.store.author).delta(0, [put], [document], 1024), 0)
     assert big.readings() == []
 
 
 def test_documents_that_nobody_asked_for_are_the_remotes_mistake():
     board, big = Peer("board"), Peer("big", BIG)
-    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0)
+    sync = Sync(board.store, big.store.author, 0, board.executor.matcher, 0, 0, 1024)
     encoder = Encoder(big.store.author)
     sync.receive(encoder.vector(KNOW, {}) + encoder.hello(Hello(WANTS_ALL, 1, 0, 0, 0, ())), 0)
     big.insert(n=1)
     put = big.store.log.since(0, 1)[0]
     with raises(RemoteProtocolError, "asked"):
-        sync.receive(encoder.delta(0, [put], [big.store.get(put[0], put[1])]), 0)
+        sync.receive(encoder.delta(0, [put], [big.store.get(put[0], put[1])], 1024), 0)
 
 
 def test_a_reading_costs_few_bytes():

@@ -28,10 +28,10 @@ HEX_BYTES_MAX = 128  # what is longer stands in the file as its size and SHA-256
 
 def main():
     for name, content in (("codec", codec()), ("document", document()), ("frame", frame())):
-        (HERE / f"{name}.json").write_text(_lines(content))
+        (HERE / f"{name}.json").write_text(lines(content))
 
 
-def _lines(content):
+def lines(content):
     """JSON with a line for each case, so that a diff shows which ones changed."""
     parts = []
     for key, item in content.items():
