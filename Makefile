@@ -67,8 +67,8 @@ bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; opt
 test-pico: pico-firmware ## Cut the power of the virtual Pico while it writes (minutes)
 	VIRTUAL_PICO=1 $(VENV)/pytest tests/hardware $(PYTEST_ARGS)
 
-sim: setup ## Run simulated worlds (SEEDS=40 FIRST=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
-	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
+sim: setup ## Run simulated worlds (SEEDS=40 SEED0=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
+	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED0),--first $(SEED0)) \
 	    $(if $(WORLD),--world $(WORLD)) $(if $(REPLAY),--replay $(REPLAY)) $(SIM_ARGS)
 
 clean: ## Remove everything that make has made

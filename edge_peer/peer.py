@@ -16,6 +16,7 @@ from binascii import hexlify
 from edge_peer import config as configs
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor
+from edge_peer.core.limits import policies_of
 from edge_peer.core.link import Opened
 from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
 from edge_peer.core.session import Local, Session
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_peer.config import Config
+    from edge_peer.core.batch import Batch
+    from edge_peer.core.document import Document
     from edge_peer.core.execute import Result
     from edge_peer.core.link import Event
     from edge_peer.core.log import Put
     from edge_peer.core.session import Medium
+    from edge_peer.observer import Callback, Observer
     from edge_peer.subscriptions import Subscription, Subscriptions
     from edge_peer.transport.pump import Channel
 
@@ -71,7 +75,7 @@ class Links:
                     {
                         "medium": session.medium.name,
                         "neighbour": session.neighbour_name,
-                        "sent": session.sync.sent_count(),
+                        "sent": session.sync.sent_count,
                         "received": session.sync.received_count(),
                         "refused": session.sync.refused_count(),
                         "repeated_frames": session.retransmitted_count(),
@@ -112,7 +116,11 @@ class SmallPeer:
             config.device_id,
             self._system.wall_ms,
             self._system.entropy,
+            policies=policies_of(config.storage),
         )
+        self._opened_ms = self._system.now_ms()
+        if config.relay:
+            self.store.is_wanted = self._is_wanted
         self._executor = Executor(self.store, codec)
         self._subscriptions: Subscriptions | None = None
         self._info: dict[str, Any] = {}
@@ -146,6 +154,44 @@ class SmallPeer:
         """
         return self._executor.execute(statement, arguments)
 
+    def batch(self) -> "Batch":
+        """Return a context: what is written inside `with peer.batch():` is one durable commit.
+
+        It happens at the end of the block, whole or, after an exception or StoreFull, not
+        at all. Inside, statements see what those before them wrote.
+        """
+        return self.store.batch()
+
+    def observe(
+        self,
+        statement: str,
+        arguments: "dict[str, Any] | None" = None,
+        callback: "Callback | None" = None,
+    ) -> "Observer":
+        """Follow the result of a SELECT on what this peer has, until cancelled.
+
+        callback(rows, diff) is called now and after every change (core/observe.py says
+        what they are); without one, `async for rows, diff in peer.observe(…)`.
+        """
+        from edge_peer.observer import Observer
+
+        return Observer(
+            self.store, self._codec, statement, arguments or {}, callback, self._log_callback_error
+        )
+
+    def live_query(
+        self,
+        statement: str,
+        arguments: "dict[str, Any] | None" = None,
+        callback: "Callback | None" = None,
+    ) -> "Observer":
+        """Observe a SELECT, and subscribe to all that its WHERE finds, until cancelled."""
+        from edge_peer.subscriptions import scope_of
+
+        observer = self.observe(statement, arguments, callback)
+        observer.on_cancel = self.subscribe(scope_of(statement), arguments).cancel
+        return observer
+
     def subscribe(
         self, statement: str, arguments: "dict[str, Any] | None" = None
     ) -> "Subscription":
@@ -159,8 +205,18 @@ class SmallPeer:
         return self._subscriptions.add(statement, arguments or {})
 
     def status(self) -> "dict[str, Any]":
-        """Return documents, quota, unsynced writes and open links, as numbers and text."""
+        """Return what is stored, what waits for sync, and the open links, as numbers and text.
+
+        On flash `lifetime_days` is how long it lasts at the rate of since the start.
+        """
         status: dict[str, Any] = dict(self.store.status())
+        collections = {}
+        for name in self.store.log.collections():
+            documents, size = self.store.log.totals(name)
+            collections[name] = {"documents": documents, "bytes": size}
+        status["collections"] = collections
+        if "erases_left" in status:
+            status["lifetime_days"] = self._lifetime_days(status)
         status["links"] = self._links.status()
         return status
 
@@ -173,6 +229,21 @@ class SmallPeer:
         finally:
             for task in tasks:
                 task.cancel()
+
+    def _lifetime_days(self, status: "dict[str, Any]") -> "int | None":
+        """Return how long the flash lasts if it goes on as since the start; None: unknown yet."""
+        if not status["erases_since_open"]:
+            return None
+        open_ms: int = self._system.now_ms() - self._opened_ms
+        days: int = status["erases_left"] * open_ms // status["erases_since_open"] // 86_400_000
+        return days
+
+    def _is_wanted(self, collection: str, id: str, document: "Document") -> bool:
+        subscriptions = self._subscriptions
+        return subscriptions is not None and subscriptions.matches(collection, id, document)
+
+    def _log_callback_error(self, error: Exception) -> None:
+        self._system.log("a callback failed: %r" % error)
 
     # Links
 

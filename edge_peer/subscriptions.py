@@ -6,7 +6,7 @@ asked for then may have passed us by: to get it, every neighbour is read from th
 start again (DESIGN.md says what will do better).
 """
 
-from edge_peer.core.log import META
+from edge_peer.core.query import NAME, tokens_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,28 +48,46 @@ class Subscriptions:
         self._matcher = matcher
         self._changed = changed
         self._all: list[Subscription] = []
+        self.matches = matcher(())  # matches(collection, id, document): whether one is wanted
 
     def add(self, statement: str, arguments: "dict[str, Any]") -> Subscription:
         """Raises QueryError unless it is SELECT … FROM … [WHERE …]."""
         subscription = Subscription((statement, self._codec.pack(arguments)), self)
         self._matcher([subscription.wanted])
         self._all.append(subscription)
+        self.matches = self._matcher(self._wanted())
         self._changed()
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
         if subscription in self._all:
             self._all.remove(subscription)
+            self.matches = self._matcher(self._wanted())
             self._changed()
 
     def settle(self) -> "tuple[Wanted, ...]":
         """Return what is wanted now; make the store ready to receive it."""
-        wanted = tuple(sorted(set([one.wanted for one in self._all])))
-        remembered = self._store.log.get(META, _WANTED_ID)
+        wanted = self._wanted()
+        remembered = self._store.entry(_WANTED_ID)
         raw = self._codec.pack(wanted)
         if raw != remembered:
             before: Any = [] if remembered is None else self._codec.unpack(remembered)
             if set(wanted) - set([(one[0], one[1]) for one in before]):
                 self._store.forget_knowledge()
-            self._store.log.commit([(META, _WANTED_ID, self._store.arrival, raw)])
+            self._store.keep_entry(_WANTED_ID, raw)
         return wanted
+
+    def _wanted(self) -> "tuple[Wanted, ...]":
+        return tuple(sorted(set([one.wanted for one in self._all])))
+
+
+def scope_of(statement: str) -> str:
+    """Return a SELECT as a subscription takes it: whole documents, in no order, all of them."""
+    start, end = 0, len(statement)
+    for kind, text, column in tokens_of(statement):
+        word = text.upper() if kind == NAME else ""
+        if word == "FROM" and not start:
+            start = column - 1
+        elif word in ("ORDER", "LIMIT", "OFFSET"):
+            end = min(end, column - 1)
+    return "SELECT * " + statement[start:end].rstrip()

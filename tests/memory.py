@@ -22,6 +22,7 @@ if hasattr(gc, "threshold"):
 class MemoryLog:
     authors_max = 100
     document_bytes_max = 262_144
+    on_gone = None
     commit_bytes_max = 1 << 20
     has_indexes = False
 
@@ -48,6 +49,10 @@ class MemoryLog:
     def scan(self, collection):
         for id, entry in list(self._collections.get(collection, {}).items()):
             yield id, entry[1]
+
+    def totals(self, group):
+        bodies = [body for _, body in self._collections.get(group, {}).values()]
+        return len(bodies), sum([len(body) for body in bodies])
 
     def collections(self):
         return sorted([name for name in self._collections if name != META])

@@ -35,10 +35,11 @@ class Batch:
         if kind is None and self._writes:
             self._store.write(self._writes, self._stamps)
 
-    def write(self, writes: "list[Write]") -> "list[str]":
+    def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
+        """As Store.write, but that nothing is durable yet."""
         store = self._store
         puts: Puts = {}
-        stamps = [store.next_stamp() for _ in writes]
+        stamps = stamps or [store.next_stamp() for _ in writes]
         arrival = store.arrival
         try:
             ids = store.put(puts, writes, stamps)

@@ -27,8 +27,6 @@ class Departure:
         self.loses = any([policy in LOSING for policy in named])
         self.thins = any([policy in _THINNING for policy in named])
         self.lost_count = 0  # own writes that went before the Big Peer had them
-        self.tells_names = False
-        self.names: list[tuple[str, str]] = []  # what has gone; kept if somebody listens
         self._policies = policies
         self._store = store
         self._recent = bytearray(RECENT_BYTES if DROP_LEAST_RECENT in named else 0)
@@ -38,14 +36,12 @@ class Departure:
     def forget(self) -> None:
         """Call when the log begins to ask anew."""
         self._evicted: Vector = {}  # E of the documents that may go,
-        self._losing_count = 0  # how many of them the Big Peer lacks,
-        self._leaving: list[tuple[str, str]] = []  # and which they are
+        self._losing_count = 0  # and how many of them the Big Peer lacks
 
     def take(self) -> "Vector":
         """Return the E of what goes now."""
         evicted = self._evicted
         self.lost_count += self._losing_count
-        self.names += self._leaving
         self.forget()
         return evicted
 
@@ -70,16 +66,14 @@ class Departure:
             self._keeps_next = not self._keeps_next
             if self._keeps_next:
                 return False
-        self.note(collection, id, document)
+        self.note(document)
         self._losing_count += is_lost
         return True
 
-    def note(self, collection: str, id: str, document: "Document") -> None:
+    def note(self, document: "Document") -> None:
         """Remember of a document what its going takes."""
         for cell in document.values():
             self._evicted[cell.author] = max(self._evicted.get(cell.author, 0), cell.seq)
-        if self.tells_names:
-            self._leaving.append((collection, id))
 
     def _is_ours_to_lose(self, document: "Document") -> bool:
         """Return whether all that the Big Peer lacks of it is our own."""

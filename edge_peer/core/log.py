@@ -98,6 +98,7 @@ class FlashLog(Records):
         pages (RP2040), which are then filled up with 0xFF.
         Raises StorageError if the device is too small, of another version, or not ours.
         """
+        self.on_gone: Callable[[tuple[str, str]], None] | None = None  # told (collection, id)
         self._evict = evict
         self._before_erase = before_erase
         self.evicted_count = 0
@@ -378,6 +379,8 @@ class FlashLog(Records):
         self._append(entries, 0)
         for location, record in found:
             self._remove(location, record)
+            if self.on_gone is not None:
+                self.on_gone(self._names_in(record))
         self.evicted_count += len(found)
 
     # Slices

@@ -60,7 +60,7 @@ def parse(text: str) -> "Statement":
         to_utf8(text)
     except ValueError:
         raise QueryError("a statement with half a surrogate pair")
-    parser = Parser(_tokens(text))
+    parser = Parser(tokens_of(text))
     is_explained = parser.takes("EXPLAIN")
     try:
         statement = _parsers(parser)()
@@ -91,7 +91,7 @@ def _parsers(parser: "Parser") -> "Callable[[], Statement]":
     parser.fail("expected %s, not %s" % (_VERBS, parser.tokens[parser.at][1]))
 
 
-def _tokens(text: str) -> "list[Token]":
+def tokens_of(text: str) -> "list[Token]":
     """Return [(kind, text, column), …] with an END at the end."""
     tokens = []
     at = 0

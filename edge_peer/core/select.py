@@ -33,8 +33,8 @@ def select(
 ) -> "list[Fields]":
     """Return the rows; raise QueryError for an argument that is missing or wrong."""
     check_arguments(statement.columns, arguments)
-    offset = _whole_number("OFFSET", statement, arguments) or 0
-    limit = _whole_number("LIMIT", statement, arguments)
+    offset = whole_number("OFFSET", statement, arguments) or 0
+    limit = whole_number("LIMIT", statement, arguments)
     end = None if limit is None else offset + limit
     rows: Iterable[Fields]
     if statement.where is None and _only_counts(statement):
@@ -49,7 +49,7 @@ def select(
     if statement.order:
         rows = _sorted(rows, statement, arguments, None if statement.is_distinct else end)
     if statement.fields:
-        rows = _projected(rows, statement, arguments)
+        rows = projected(rows, statement, arguments)
     if statement.is_distinct:
         from edge_peer.core.group import distinct
 
@@ -133,7 +133,7 @@ def _in_order(rows: "list[Fields]", statement: "Select", arguments: "Fields") ->
     return rows
 
 
-def _projected(
+def projected(
     rows: "Iterable[Fields]", statement: "Select", arguments: "Fields"
 ) -> "Iterator[Fields]":
     for row in rows:
@@ -157,7 +157,7 @@ def _first(rows: "Iterable[Fields]", count: "int | None") -> "list[Fields]":
     return first
 
 
-def _whole_number(word: str, statement: "Select", arguments: "Fields") -> "int | None":
+def whole_number(word: str, statement: "Select", arguments: "Fields") -> "int | None":
     node = statement.limit if word == "LIMIT" else statement.offset
     if node is None:
         return None

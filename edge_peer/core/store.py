@@ -20,8 +20,6 @@ vectors are safe: they only make a neighbour send again what merges to nothing.
 Only E must be there before the documents are gone, and is written with that.
 """
 
-from binascii import crc32
-
 from edge_peer.core import document as documents
 from edge_peer.core import state as states
 from edge_peer.core.clock import STAMP_MAX, HybridClock
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
 
         arrival_max: int
         document_bytes_max: int
+        on_gone: Callable[[tuple[str, str]], None] | None  # told what was evicted
         commit_bytes_max: int
         has_indexes: bool
         authors_max: int  # of whom the store's own entry can keep track
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
         def since(self, arrival: int, limit: int) -> list[Put]: ...
         def scan(self, collection: str) -> Iterator[tuple[str, bytes]]: ...
         def collections(self) -> list[str]: ...
+        def totals(self, group: str) -> tuple[int, int]: ...
         def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None: ...
         def drop(self, keys: list[tuple[str, str]]) -> None: ...
         def evict_again(self) -> None: ...
@@ -91,8 +91,6 @@ class Store:
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
         self.open_batch: Batch | None = None
         self.knowledge: Vector = {}
-        self.learned_at: Vector = {}  # author -> our arrival when K rose, since the store is open
-        self.learned_count = 0
         self.evicted: Vector = {}
         self.durable: Vector = {}
         self.cursors: dict[bytes, Cursor] = {}
@@ -103,13 +101,13 @@ class Store:
         self._clock = HybridClock(wall_ms)
         self._listeners: list[Listener] = []
         self._departure = Departure(self, policies or {})
+        self._gone: list[tuple[str, str]] = []  # evicted, and not told yet
         self._was_thinned = False  # some stayed that can go the next time
         self._saved_arrival = 0
         self._incarnation = b""
         self.arrival = 0
         self.log = open_log(self._may_evict, self._puts_before_erase)
         self._load(device_id, entropy)
-        self.opened_at = self.arrival
 
     def on_commit(self, listener: "Listener", with_gone: bool = False) -> None:
         """Call `listener(puts, gone)` after every commit of documents.
@@ -117,7 +115,8 @@ class Store:
         gone: (collection, id) of what was evicted, if a listener asks for that.
         """
         self._listeners.append(listener)
-        self._departure.tells_names |= with_gone
+        if with_gone:
+            self.log.on_gone = self._gone.append
 
     def off_commit(self, listener: "Listener") -> None:
         self._listeners.remove(listener)
@@ -156,16 +155,16 @@ class Store:
         exists gets the changes beside what it has; a deleted one begins again.
         Raises StoreFull, or ValueError as documents.make does, with nothing changed.
         """
-        if self.open_batch is not None and stamps is None:
-            return self.open_batch.write(writes)
-        before = (self.arrival, self._clock.last, self.own_seq)
+        if self.open_batch is not None:
+            return self.open_batch.write(writes, stamps)
+        before = self._numbers()
         puts: Puts = {}
         try:
             ids = self.put(puts, writes, stamps)
             self.own_seq = self.arrival
             self._commit(puts)
         except (StoreFull, ValueError):
-            self.arrival, self._clock.last, self.own_seq = before
+            self._roll_back(before)
             raise
         return ids
 
@@ -212,7 +211,7 @@ class Store:
             body = None if self.keeps_all else self.log.get(collection, id)
             document = {} if body is None else documents.decode(body)
             if document and self.is_durable(document):
-                self._departure.note(collection, id, document)
+                self._departure.note(document)
                 gone.append((collection, id))
         if gone:
             self.log.drop(gone)
@@ -231,24 +230,27 @@ class Store:
         return self._merge(records)
 
     def _merge(self, records: "list[tuple[str, str, Document]]") -> int:
-        before = (self.arrival, self.own_seq)
+        before = self._numbers()
         puts: Puts = {}
         for collection, id, new in records:
             old = self._current([puts], collection, id)
             self.arrival += 1
             if old is None:
                 old = new
-            elif not documents.merge(old, new) and not self._is_buried(old, new):
-                self.arrival -= 1
-                continue
-            if self._is_buried(old, new):
-                self._bury(old)
+            else:
+                is_news = self.keeps_all and self._is_news(old, new)
+                changed = documents.merge(old, new)
+                if is_news and documents.is_deleted(old):
+                    self._bury(old)
+                elif not changed:
+                    self.arrival -= 1
+                    continue
             puts[collection, id] = (self.arrival, old)
         if puts:
             try:
                 self._commit(puts)
             except StoreFull:
-                self.arrival, self.own_seq = before
+                self._roll_back(before)
                 half = len(records) // 2
                 if not half:
                     size = len(documents.encode(puts[collection, id][1]))
@@ -259,13 +261,13 @@ class Store:
                 return self._merge(records[:half]) + self._merge(records[half:])
         return len(puts)
 
-    def _is_buried(self, document: "Document", new: "Document") -> bool:
-        """Return whether a write that this Big Peer did not know meets its tombstone."""
-        return (
-            self.keeps_all
-            and documents.is_deleted(document)
-            and any([cell.seq > self.known(cell.author) for cell in new.values()])
-            and documents.LIFE not in new
+    def _is_news(self, document: "Document", new: "Document") -> bool:
+        """Return whether there is a write in `new`, no delete, that this store had not seen."""
+        return documents.LIFE not in new and any(
+            [
+                cell.seq > self.known(cell.author) and document.get(path) != cell
+                for path, cell in new.items()
+            ]
         )
 
     def _bury(self, document: "Document") -> None:
@@ -327,26 +329,12 @@ class Store:
             is_new = author not in self.knowledge
             if author == self.author or (is_new and len(self.knowledge) >= self.log.authors_max):
                 continue  # what K lacks is at worst sent again
-            if seq > self.knowledge.get(author, 0):
-                self.knowledge[author] = seq
-                self.learned_at[author] = self.arrival
-                self.learned_count += 1
+            self.knowledge[author] = max(self.knowledge.get(author, 0), seq)
         self.save()
-
-    def digest(self) -> int:
-        """Return 32 bits that are the same on peers that know the same of everybody."""
-        vector = dict(self.knowledge)
-        vector[self.author] = self.own_seq
-        sum = 0
-        for author in sorted(vector):
-            if vector[author]:
-                sum = crc32(author + vector[author].to_bytes(8, "big"), sum)
-        return sum & 0xFFFFFFFF
 
     def forget_knowledge(self) -> None:
         """Start over with every neighbour, as a changed subscription needs it."""
         self.knowledge = {}
-        self.learned_at = {}
         self.cursors = {}
         self.epoch += 1
         self.save()
@@ -354,6 +342,16 @@ class Store:
     def save(self) -> None:
         self.log.commit([self._state_put()])
         self._saved_arrival = self.arrival
+        self._tell([])
+
+    def entry(self, id: str) -> "bytes | None":
+        """Return what was kept under this name, beside the documents."""
+        return self.log.get(META, id)
+
+    def keep_entry(self, id: str, data: bytes) -> None:
+        """Keep something small beside the documents, durable on return."""
+        self.log.commit([(META, id, self.arrival, data)])
+        self._tell([])
 
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())
@@ -364,6 +362,14 @@ class Store:
         return status
 
     # Private
+
+    def _numbers(self) -> "tuple[int, int, int]":
+        return self.arrival, self._clock.last, self.own_seq
+
+    def _roll_back(self, before: "tuple[int, int, int]") -> None:
+        """Take back the numbers of a commit that failed, unless they were saved meanwhile."""
+        if self._saved_arrival <= before[0]:
+            self.arrival, self._clock.last, self.own_seq = before
 
     def _current(self, waiting: "list[Puts]", collection: str, id: str) -> "Document | None":
         """Return the document as the commits in the making have it, else as the log has it."""
@@ -409,7 +415,10 @@ class Store:
         )
 
     def _tell(self, items: "list[Put]") -> None:
-        gone, self._departure.names = self._departure.names, []
+        gone = list(self._gone)
+        self._gone.clear()
+        if not items and not gone:
+            return
         for listener in list(self._listeners):
             listener(items, gone)
 
@@ -420,6 +429,7 @@ class Store:
 
     def _puts_before_erase(self) -> "list[Put]":
         _raise(self.evicted, self._departure.take())
+        self._saved_arrival = self.arrival
         self._was_thinned = self._departure.thins
         return [self._state_put()]
 
@@ -465,12 +475,14 @@ class Store:
         """Read what was committed after the checkpoint."""
         while True:
             puts = self.log.since(self.arrival, CHECKPOINT_ARRIVALS)
-            for _, _, arrival, body in puts:
+            for _, id, arrival, body in puts:
                 self.arrival = arrival
                 for cell in documents.decode(body).values():
-                    self._clock.observe(cell.stamp)
                     if cell.author == self.author:
                         self.own_seq = max(self.own_seq, cell.seq)
+                        if cell.stamp > self._clock.last and id == automatic_id(cell[0], cell[1]):
+                            self._clock.last = cell.stamp  # or the id may be given again
+                    self._clock.observe(cell.stamp)
             if len(puts) < CHECKPOINT_ARRIVALS:
                 break
         self.arrival = max(self.arrival, self.log.arrival_max)

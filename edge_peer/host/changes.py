@@ -16,7 +16,7 @@ class Changes:
     arrival_max: int
     totals: dict[str, tuple[int, int]] = field(default_factory=dict)  # to add: documents, bytes
     gone: set[int] = field(default_factory=set)  # arrivals
-    evicted_count: int = 0
+    evicted: list[tuple[str, str]] = field(default_factory=list)  # collection, id
 
     def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
         groups = [WHOLE]

@@ -82,6 +82,7 @@ class SqliteLog(SqliteFile):
         self.quota_bytes = self.limits[WHOLE][0] or NO_LIMIT
         self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
         self.evicted_count = 0
+        self.on_gone: Callable[[tuple[str, str]], None] | None = None  # told (collection, id)
         self.arrival_max = 0
         self._before_erase = before_erase
         self._totals: dict[str, tuple[int, int]] = {}  # of each group: documents, bytes
@@ -208,7 +209,10 @@ class SqliteLog(SqliteFile):
                 raise
         self._totals.update(totals)
         self.arrival_max = changes.arrival_max
-        self.evicted_count += changes.evicted_count
+        self.evicted_count += len(changes.evicted)
+        if self.on_gone is not None:
+            for key in changes.evicted:
+                self.on_gone(key)
         self._eviction.have_gone(changes.gone)
 
     def _write(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> None:
@@ -289,7 +293,7 @@ class SqliteLog(SqliteFile):
         self._evict(changes, self._found(keys))
 
     def _evict(self, changes: Changes, documents: dict[int, Leaving]) -> None:
-        changes.evicted_count += len(documents)
+        changes.evicted += [(one.collection, one.id) for one in documents.values()]
         self._remove(changes, documents)
         for put in self._before_erase():
             self._put(changes, put, False)

@@ -17,7 +17,8 @@ LAYERS = {
     "edge_peer/core": {"edge_peer.core"},
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
     "edge_peer": {"edge_peer.core", "edge_peer.transport"}
-    | {"edge_peer.config", "edge_peer.peer", "edge_peer.runtime", "edge_peer.subscriptions"}
+    | {"edge_peer.config", "edge_peer.observer", "edge_peer.peer", "edge_peer.runtime"}
+    | {"edge_peer.subscriptions"}
     | {"edge_peer"},
     "edge_peer/board": {"edge_peer.core", "edge_peer.transport", "edge_peer.board"},
     "edge_peer/host": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"},

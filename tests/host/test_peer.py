@@ -138,3 +138,62 @@ def test_a_restart_with_the_same_subscriptions_receives_nothing_twice(tmp_path, 
         return big.links.status() and resume == base == big.store.arrival
 
     asyncio.run(main())
+
+
+def test_a_callback_follows_what_is_executed_and_what_arrives(tmp_path):
+    peer = SmallPeer.open(config(tmp_path))
+    told = []
+    observer = peer.observe(
+        "SELECT n FROM readings WHERE n > :n ORDER BY n DESC LIMIT 2",
+        {"n": 1},
+        lambda rows, diff: told.append([row["n"] for row in rows]),
+    )
+    for n in range(5):
+        peer.execute("INSERT INTO readings DOCUMENTS ({n: :n})", {"n": n})
+    observer.cancel()
+    peer.execute("DELETE FROM readings")
+    assert told == [[], [2], [3, 2], [4, 3]]
+    peer.store.log.close()
+
+
+def test_a_live_query_asks_for_what_its_where_finds_until_it_is_cancelled(tmp_path):
+    peer = SmallPeer.open(config(tmp_path))
+    query = "SELECT name FROM settings WHERE site = 'a' ORDER BY name LIMIT 3"
+    observer = peer.live_query(query)
+    wanted = "SELECT * FROM settings WHERE site = 'a'"
+    assert [one[0] for one in peer._subscriptions.settle()] == [wanted]
+    observer.cancel()
+    assert peer._subscriptions.settle() == ()
+    peer.store.log.close()
+
+
+def test_a_batch_is_all_or_nothing(tmp_path):
+    path = config(tmp_path)
+    peer = SmallPeer.open(path)
+    with peer.batch():
+        peer.execute("INSERT INTO readings DOCUMENTS ({_id: 'a', n: 1})")
+        peer.execute("UPDATE readings SET n = n + 1 WHERE _id = 'a'")
+        peer.execute("INSERT INTO readings INITIAL DOCUMENTS ({_id: 'b', n: 7})")
+        assert numbers(peer) == [2, 7]
+    with pytest.raises(QueryError), peer.batch():
+        peer.execute("DELETE FROM readings")
+        peer.execute("no statement")
+    assert numbers(restarted(peer, path)) == [2, 7]
+
+
+def test_the_policy_of_a_collection_is_in_the_configuration(tmp_path):
+    storage = {
+        "path": "store.db",
+        "documents_max": 50,
+        "collections": {"readings": {"policy": "drop-oldest", "documents_max": 10}},
+    }
+    peer = SmallPeer.open(config(tmp_path, storage=storage))
+    for n in range(30):
+        peer.execute("INSERT INTO readings DOCUMENTS ({n: :n})", {"n": n})
+    status = peer.status()
+    assert numbers(peer)[-1] == 29 and status["lost_writes"] == 30 - len(numbers(peer)) >= 20
+    assert status["collections"]["readings"]["documents"] == len(numbers(peer))
+    peer.store.log.close()
+    storage["collections"]["readings"]["policy"] = "drop-nothing"
+    with pytest.raises(ConfigError, match="policy of readings is one of refuse, drop-oldest"):
+        SmallPeer.open(config(tmp_path, storage=storage))

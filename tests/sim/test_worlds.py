@@ -28,7 +28,7 @@ for shape in ("star", "chain", "gateways", "mesh"):
 
 def check(plan):
     world = World(plan).run()
-    assert not world.failures, f"make sim FIRST={plan['seed']} SEEDS=1: {world.failures[:3]}"
+    assert not world.failures, f"make sim SEED0={plan['seed']} SEEDS=1: {world.failures[:3]}"
     return world
 
 
