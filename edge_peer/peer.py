@@ -75,7 +75,7 @@ class Links:
                     {
                         "medium": session.medium.name,
                         "neighbour": session.neighbour_name,
-                        "sent": session.sync.sent_count,
+                        "sent": session.sync.sent_count(),
                         "received": session.sync.received_count(),
                         "refused": session.sync.refused_count(),
                         "repeated_frames": session.retransmitted_count(),

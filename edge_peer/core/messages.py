@@ -3,13 +3,14 @@ What two peers say to each other about documents, byte by byte.
 
 A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
 
-    KNOW     1 | vector                                 the receiver's K
-    HELLO    2 | flags u8 | epoch | resume | base | sender's epoch |
-               count | (statement text | arguments length | arguments)*
+    KNOW     1 | vector                                 K, as far as it was asked for
+    HELLO    2 | flags u8 | epoch | resume | resume - base, zigzag | sender's epoch | known |
+               [digest u32] | [durable] | count | (statement text | arguments length | arguments)*
     DURABLE  3 | vector                                 D
     DELTA    4 | previous cursor | cursor - previous | count | groups (core/delta_writer.py)
     DONE     5 | previous cursor | cursor - previous | cursor - own seq |
                count | (author | seq | evicted)*
+    ASK      6 | count | author*                        of whom the sender must know K
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -22,7 +23,7 @@ from collections import namedtuple
 
 from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import FormatError
-from edge_peer.core.packing import Reader, put_text, put_varint
+from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +41,18 @@ HELLO = 2
 DURABLE = 3
 DELTA = 4
 DONE = 5
+ASK = 6
 
 # HELLO flags: what the receiver wants beside its subscriptions.
 WANTS_ALL = 1  # every document: a Big Peer
 WANTS_UNDURABLE = 2  # every document that the Big Peer may not have: a relay
 RELAYS = 4  # and it is one: its log holds more than its own documents
+# and what else it says of itself
+ALL_DURABLE = 8  # it knows that all its own writes are durable
+DIGEST = 16  # a digest of its K follows
 
 AUTHOR_SLOTS = 32
+DIGEST_SIZE = 4
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
 RECORD_COUNT_MAX = 1_024
@@ -59,7 +65,23 @@ ID_BYTES_MAX = 128
 RECORD_OVERHEAD_MAX = 64 + COLLECTION_BYTES_MAX  # beside the document's own encoding and the id
 
 Know = namedtuple("Know", ("vector",))
-Hello = namedtuple("Hello", ("flags", "epoch", "resume", "base", "sender_epoch", "subscriptions"))
+# known: the receiver's K of the sender; digest: of all of K (Store.digest), 0 without DIGEST;
+# durable: its D of its own writes, 0 with ALL_DURABLE
+Hello = namedtuple(
+    "Hello",
+    (
+        "flags",
+        "epoch",
+        "resume",
+        "base",
+        "sender_epoch",
+        "known",
+        "digest",
+        "durable",
+        "subscriptions",
+    ),
+)
+Ask = namedtuple("Ask", ("authors",))
 Durable = namedtuple("Durable", ("vector",))
 Delta = namedtuple(
     "Delta", ("previous", "cursor", "records")
@@ -122,13 +144,28 @@ class Encoder:
 
     def hello(self, hello: Hello) -> bytes:
         out = bytearray([HELLO, hello.flags])
-        for number in (hello.epoch, hello.resume, hello.base, hello.sender_epoch):
-            put_varint(out, number)
+        put_varint(out, hello.epoch)
+        put_varint(out, hello.resume)
+        put_zigzag(out, hello.resume - hello.base)
+        put_varint(out, hello.sender_epoch)
+        put_varint(out, hello.known)
+        if hello.flags & DIGEST:
+            out += hello.digest.to_bytes(DIGEST_SIZE, "big")
+        if not hello.flags & ALL_DURABLE:
+            put_varint(out, hello.durable)
         put_varint(out, len(hello.subscriptions))
         for statement, arguments in hello.subscriptions:
             put_text(out, statement)
             put_varint(out, len(arguments))
             out += arguments
+        return bytes(out)
+
+    def ask(self, authors: "list[bytes]") -> bytes:
+        """Of at most VECTOR_PART_MAX authors."""
+        out = bytearray([ASK])
+        put_varint(out, len(authors))
+        for author in authors:
+            self.put_author(out, author)
         return bytes(out)
 
     def delta(
@@ -185,7 +222,7 @@ class Decoder:
         self.room = room
         self._delta_reader: DeltaReader | None = None
 
-    def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done]":
+    def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
         while not reader.at_end():
@@ -194,6 +231,9 @@ class Decoder:
                 yield self._take_hello(reader)
             elif kind == KNOW:
                 yield Know(self._take_vector(reader))
+            elif kind == ASK:
+                count = reader.count(VECTOR_PART_MAX)
+                yield Ask(tuple([self.authors[self.take_author(reader)] for _ in range(count)]))
             elif kind == DURABLE:
                 yield Durable(self._take_vector(reader))
             elif kind == DELTA or kind == DONE:
@@ -223,12 +263,19 @@ class Decoder:
 
     def _take_hello(self, reader: Reader) -> Hello:
         flags = reader.byte()
-        numbers = [reader.varint() for _ in range(4)]
+        epoch, resume = reader.varint(), reader.varint()
+        base = resume - reader.zigzag()
+        sender_epoch, known = reader.varint(), reader.varint()
+        digest = int.from_bytes(reader.take(DIGEST_SIZE), "big") if flags & DIGEST else 0
+        durable = 0 if flags & ALL_DURABLE else reader.varint()
+        if base < 0:
+            raise FormatError("base below zero")
         subscriptions = []
         for _ in range(reader.count(SUBSCRIPTION_COUNT_MAX)):
             statement = reader.text(STATEMENT_BYTES_MAX)
             subscriptions.append((statement, reader.take(reader.count(ARGUMENTS_BYTES_MAX))))
-        return Hello(flags, numbers[0], numbers[1], numbers[2], numbers[3], tuple(subscriptions))
+        numbers = (flags, epoch, resume, base, sender_epoch, known, digest, durable)
+        return Hello(*(numbers + (tuple(subscriptions),)))
 
 
 def take_reference(reader: Reader, size: int) -> "tuple[int, bool]":

@@ -20,6 +20,8 @@ vectors are safe: they only make a neighbour send again what merges to nothing.
 Only E must be there before the documents are gone, and is written with that.
 """
 
+from binascii import crc32
+
 from edge_peer.core import document as documents
 from edge_peer.core import state as states
 from edge_peer.core.clock import STAMP_MAX, HybridClock
@@ -91,6 +93,8 @@ class Store:
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
         self.open_batch: Batch | None = None
         self.knowledge: Vector = {}
+        self.learned_at: Vector = {}  # author -> our arrival when K rose, since the store is open
+        self.learned_count = 0
         self.evicted: Vector = {}
         self.durable: Vector = {}
         self.cursors: dict[bytes, Cursor] = {}
@@ -108,6 +112,7 @@ class Store:
         self.arrival = 0
         self.log = open_log(self._may_evict, self._puts_before_erase)
         self._load(device_id, entropy)
+        self.opened_at = self.arrival
 
     def on_commit(self, listener: "Listener", with_gone: bool = False) -> None:
         """Call `listener(puts, gone)` after every commit of documents.
@@ -329,12 +334,26 @@ class Store:
             is_new = author not in self.knowledge
             if author == self.author or (is_new and len(self.knowledge) >= self.log.authors_max):
                 continue  # what K lacks is at worst sent again
-            self.knowledge[author] = max(self.knowledge.get(author, 0), seq)
+            if seq > self.knowledge.get(author, 0):
+                self.knowledge[author] = seq
+                self.learned_at[author] = self.arrival
+                self.learned_count += 1
         self.save()
+
+    def digest(self) -> int:
+        """Return 32 bits that are the same on peers that know the same of everybody."""
+        vector = dict(self.knowledge)
+        vector[self.author] = self.own_seq
+        sum = 0
+        for author in sorted(vector):
+            if vector[author]:
+                sum = crc32(author + vector[author].to_bytes(8, "big"), sum)
+        return sum & 0xFFFFFFFF
 
     def forget_knowledge(self) -> None:
         """Start over with every neighbour, as a changed subscription needs it."""
         self.knowledge = {}
+        self.learned_at = {}
         self.cursors = {}
         self.epoch += 1
         self.save()

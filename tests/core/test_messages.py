@@ -20,6 +20,7 @@ from edge_peer.core.messages import (
     KNOW,
     SHAPE_SLOTS,
     VECTOR_PART_MAX,
+    Ask,
     Decoder,
     Delta,
     Done,
@@ -68,14 +69,24 @@ def test_the_vectors_mean_what_they_say():
     parts = decode_all(A, [unhexlify(case["hex"]) for case in known["messages"]])
     assert len(parts) == len(known["messages"])
     for case, part in zip(known["messages"], parts):
-        kind = {"know": Know, "hello": Hello, "durable": Durable, "delta": Delta, "done": Done}
-        assert type(part) is kind[case["name"]]
+        assert type(part).__name__.lower() == case["name"]
         if "vector" in case:
             assert part.vector == named(authors, case["vector"])
         elif case["name"] == "hello":
             wanted = [(text, unhexlify(raw)) for text, raw in case["subscriptions"]]
-            numbers = [case[name] for name in ("flags", "epoch", "resume", "base", "sender_epoch")]
-            assert part == Hello(*(numbers + [tuple(wanted)]))
+            names = (
+                "flags",
+                "epoch",
+                "resume",
+                "base",
+                "sender_epoch",
+                "known",
+                "digest",
+                "durable",
+            )
+            assert part == Hello(*([case[name] for name in names] + [tuple(wanted)]))
+        elif case["name"] == "ask":
+            assert part == Ask(tuple([unhexlify(authors[name]) for name in case["authors"]]))
         elif case["name"] == "done":
             entries = [(unhexlify(authors[e[0]]), e[1], e[2]) for e in case["entries"]]
             assert part == Done(case["previous"], case["cursor"], case["own_seq"], entries)
@@ -97,6 +108,8 @@ def test_messages_encode_to_the_vectors():
             message = encoder.vector(DURABLE, part.vector)
         elif isinstance(part, Hello):
             message = encoder.hello(part)
+        elif isinstance(part, Ask):
+            message = encoder.ask(part.authors)
         elif isinstance(part, Done):
             message = encoder.done(part)
         else:
@@ -164,7 +177,7 @@ def test_counts_above_their_limits_are_refused():
 
 
 def test_an_unknown_kind_is_refused():
-    for kind in (0, 6, 255):
+    for kind in (0, 7, 255):
         with raises(FormatError, "kind"):
             list(Decoder(A, ROOM).messages(bytes([kind])))
 

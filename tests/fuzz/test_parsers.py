@@ -24,8 +24,11 @@ from edge_peer.core.execute import Executor
 from edge_peer.core.frame import FrameDecoder
 from edge_peer.core.frame import encode as encode_frame
 from edge_peer.core.messages import (
+    ALL_DURABLE,
+    DIGEST,
     DURABLE,
     KNOW,
+    Ask,
     Decoder,
     Delta,
     Done,
@@ -439,15 +442,19 @@ def test_what_is_inserted_is_found_or_refused(expression, arguments):
 
 numbers = st.integers(0, 200) | st.integers(0, (1 << 48) - 1)
 vectors = st.dictionaries(authors, numbers, max_size=4)
-hellos = st.builds(
-    Hello,
-    st.integers(0, 255),
-    numbers,
-    numbers,
-    numbers,
-    numbers,
-    st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=2).map(tuple),
-)
+
+
+@st.composite
+def hellos(draw):
+    flags, resume = draw(st.integers(0, 255)), draw(numbers)
+    digest = draw(st.integers(0, (1 << 32) - 1)) if flags & DIGEST else 0
+    durable = 0 if flags & ALL_DURABLE else draw(numbers)
+    wanted = draw(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=2))
+    others = draw(numbers), resume, draw(numbers), draw(numbers), draw(numbers)
+    return Hello(flags, *others, digest, durable, tuple(wanted))
+
+
+asks = st.lists(authors, max_size=4).map(lambda found: Ask(tuple(found)))
 
 
 @st.composite
@@ -506,7 +513,7 @@ def dones(draw):
 conversations = st.lists(
     st.tuples(st.just(KNOW), vectors)
     | st.tuples(st.just(DURABLE), vectors)
-    | st.tuples(st.none(), hellos | deltas() | dones()),
+    | st.tuples(st.none(), hellos() | deltas() | dones() | asks),
     max_size=4,
 )
 
@@ -519,6 +526,8 @@ def said(encoder, part):
         return encoder.hello(content)
     if isinstance(content, Done):
         return encoder.done(content)
+    if isinstance(content, Ask):
+        return encoder.ask(content.authors)
     puts = [(record[0], record[1], content.cursor, b"") for record in content.records]
     bodies = [record[2] for record in content.records]
     return encoder.delta(content.previous, puts, bodies, 1 << 20)

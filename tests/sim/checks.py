@@ -40,8 +40,8 @@ END_BOUNDS = {
     "events": (lambda end: len(end.session._link._events), 4),
 }
 SYNC_BOUNDS = {
-    "authors told": (lambda sync: len(sync._their_authors), 200),
-    "knowledge of a neighbour": (lambda sync: len(sync._their_knowledge), 200),
+    "authors told": (lambda sync: len(sync._sender._their_authors), 256),
+    "knowledge of a neighbour": (lambda sync: len(sync._sender._their_knowledge), 256),
     "author slots": (lambda sync: len(sync._decoder.authors), 32),
 }
 STORE_BOUNDS = {

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from edge_peer.core import store as stores
+from edge_peer.core import sync as syncs
+from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.receiver import Receiver
+from edge_peer.core.sender import Sender
 from edge_peer.core.store import Store
 from edge_peer.core.sync import Sync
 
@@ -30,7 +33,7 @@ def _gaps_are_not_noticed() -> list[Patch]:
 
 
 def _relays_do_not_teach_relays() -> list[Patch]:
-    return [(Sync, "_passes_on", lambda self: self._store.keeps_all)]
+    return [(syncs, "_passes_on", lambda flags, _: bool(flags & WANTS_ALL))]
 
 
 def _one_cursor() -> list[Patch]:
@@ -74,15 +77,12 @@ def _hello_is_not_answered() -> list[Patch]:
 
 
 def _knowledge_suppresses_nothing() -> list[Patch]:
-    needed = Sync._needed
+    def lacks(self: Any, cell: Any) -> bool:
+        if cell.author == self._neighbour or (cell.author, cell.seq) in self._heard:
+            return False
+        return bool(cell.author != self._store.author or cell.seq > self._base)
 
-    def all_of_it(self: Any, put: Any) -> Any:
-        knowledge, self._their_knowledge = self._their_knowledge, {}
-        document = needed(self, put)
-        self._their_knowledge = knowledge
-        return document
-
-    return [(Sync, "_needed", all_of_it)]
+    return [(Sender, "_lacks", lacks)]
 
 
 MUTATIONS: dict[str, Callable[[], list[Patch]]] = {

@@ -238,17 +238,25 @@ def every_second():
 def messages():
     know = b"\x01" + varint(2) + author(0) + varint(6) + author(1, B) + varint(300)
     statement, arguments = "SELECT * FROM c WHERE a = :a", b"\x81\xa1a\x01"
+    both = text(statement) + varint(len(arguments)) + arguments
     hello = [
-        b"\x02\x06" + varint(2, 5, 0, 7),  # flags, epoch, resume, base, sender's epoch
-        varint(1) + text(statement) + varint(len(arguments)) + arguments,
+        b"\x02\x16" + varint(2, 5) + zigzag(5) + varint(7, 4),  # …, resume - base, …, known
+        bytes.fromhex("89abcdef") + varint(3) + varint(1) + both,  # digest, durable
     ]
-    numbers = {"flags": 6, "epoch": 2, "resume": 5, "base": 0, "sender_epoch": 7}
+    numbers = {"flags": 22, "epoch": 2, "resume": 5, "base": 0, "sender_epoch": 7}
+    numbers |= {"known": 4, "digest": 0x89ABCDEF, "durable": 3}
     wanted = [[statement, arguments.hex()]]
+    short = [b"\x02\x08" + varint(2, 300) + zigzag(0) + varint(7, 299) + varint(0)]
+    of_short = {"flags": 8, "epoch": 2, "resume": 300, "base": 300, "sender_epoch": 7}
+    of_short |= {"known": 299, "digest": 0, "durable": 0, "subscriptions": []}
+    ask = b"\x06" + varint(2) + author(1) + author(0)
     durable = b"\x03" + varint(1) + author(0) + varint(6)
     done = b"\x05" + varint(41, 0, 6, 1) + author(1) + varint(22, 0)
     return [
         case("know", know, vector={"A": 6, "B": 300}),
         case("hello", *hello, **numbers, subscriptions=wanted),
+        case("hello", *short, **of_short),
+        case("ask", ask, authors=["B", "A"]),
         case("durable", durable, vector={"A": 6}),
         own_readings(),
         one_more_reading(),

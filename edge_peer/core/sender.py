@@ -1,0 +1,329 @@
+"""
+The sender's half of sync: walk our log from where the neighbour has read it.
+
+core/sync.py says what the cursors, K and D are for, and tells this half what it hears.
+Three times the neighbour's K bounds what is sent: HELLO says it of us; DONE, when the
+neighbour sends too, of others; of any other author we ask before we send.
+"""
+
+from edge_peer.core import document as documents
+from edge_peer.core.document import CELL_COUNT_MAX
+from edge_peer.core.messages import (
+    ALL_DURABLE,
+    DIGEST,
+    DURABLE,
+    RECORD_COUNT_MAX,
+    RECORD_OVERHEAD_MAX,
+    ROOM_FACTOR,
+    VECTOR_PART_MAX,
+    WANTS_ALL,
+    WANTS_UNDURABLE,
+    Done,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_peer.core.document import Document
+    from edge_peer.core.log import Put
+    from edge_peer.core.messages import Delta, Encoder, Hello
+    from edge_peer.core.select import Matcher
+    from edge_peer.core.store import Store, Vector
+    from edge_peer.core.sync import Subscriptions
+
+SCAN_COUNT = 32  # documents read from the log at a time
+LINGER_COUNT_MAX = 16  # as many share a message well: no reason to wait for more
+DURABLE_INTERVAL_MS = 1_000
+HEARD_COUNT_MIN = 256  # dots remembered until our cursor has passed them; beyond it we echo
+HEARD_BYTES = 32  # of the largest message, for each more
+ID_OVERHEAD = 3  # MessagePack before an id
+MESSAGES_BYTES_SPARE = 16  # a DELTA leaves so much for a DONE without entries
+
+
+class Sender:
+    """`teaches`: whether the neighbour learns K from us; see Sync for the rest."""
+
+    def __init__(
+        self,
+        store: "Store",
+        neighbour: bytes,
+        encoder: "Encoder",
+        now_ms: int,
+        linger_ms: int,
+        message_size_max: int,
+    ) -> None:
+        self.sent_count = 0
+        self.skipped_count = 0  # documents too large for this link
+        self.their_flags = 0
+        self.wanted: Subscriptions = ()
+        self.teaches = False
+        self.linger_until_ms: int | None = None
+        self._store = store
+        self._neighbour = neighbour
+        self._encoder = encoder
+        self._linger_ms = linger_ms
+        self._matches: Matcher | None = None
+        self._known_max = max(store.log.authors_max, CELL_COUNT_MAX)
+        self._their_knowledge: Vector = {}
+        self._strangers: list[bytes] = []  # whose K stands between us and the next document
+        self._asked: list[bytes] = []  # what we have asked about
+        self._heard: set[tuple[bytes, int]] = set()  # dots that came from it, ahead of our cursor
+        self._heard_max = max(HEARD_COUNT_MIN, message_size_max // HEARD_BYTES)
+        self._cursor = 0  # of our log, what it has been offered
+        self._cursor_told = 0  # and how far it knows that
+        self._base = 0
+        self._is_live = False  # the cursor has been at the end of the log
+        self._done_told = -1  # arrival number that the last DONE was about
+        self._told: Vector = {}  # K, as far as it has that, or DONE has told it
+        self._told_count = -1  # what Store.learned_count was then
+        self._their_authors = {neighbour}  # whose durability matters there
+        self._durable_told: Vector = {}
+        self._durable_due_ms = now_ms
+
+    def begin(self, hello: "Hello", matches: "Matcher", now_ms: int) -> None:
+        """Start where the neighbour's HELLO says, whatever was said before."""
+        store = self._store
+        self._matches = matches
+        self.their_flags = hello.flags
+        self.wanted = hello.subscriptions
+        self._their_knowledge = {store.author: hello.known}
+        self._strangers = []
+        self._asked = []
+        ours = hello.sender_epoch == store.epoch
+        self._base = min(hello.base, store.arrival)
+        self._cursor = min(hello.resume if ours else hello.base, store.arrival)
+        self._cursor_told = self._cursor
+        self._is_live = False
+        self.linger_until_ms = None
+        has_all = ours and hello.base == store.arrival and hello.known == store.own_seq
+        self._done_told = store.arrival if has_all else -1
+        is_same = bool(hello.flags & DIGEST) and hello.digest == store.digest()
+        self._told = {
+            author: seq
+            for author, seq in store.knowledge.items()
+            if is_same or store.learned_at.get(author, store.opened_at) < hello.base
+        }
+        self._told_count = store.learned_count if is_same else -1
+        self._durable_due_ms = now_ms
+        all_durable = hello.flags & ALL_DURABLE
+        durable = store.durable_seq(self._neighbour) if all_durable else hello.durable
+        self.note_durable({self._neighbour: durable})
+
+    # What the neighbour knows
+
+    def take_knowledge(self, vector: "Vector") -> None:
+        """Take the answer to what we asked; anything else in it is of no use to us."""
+        for author, seq in vector.items():
+            if author in self._asked:
+                self._asked.remove(author)
+                self._their_knowledge[author] = seq
+
+    def note_knowledge(self, entries: "list[tuple[bytes, int, int]]") -> None:
+        """Take what a DONE says."""
+        for author, seq, _ in entries:
+            old = self._their_knowledge.get(author, -1)
+            if old >= 0 or len(self._their_knowledge) < self._known_max:
+                self._their_knowledge[author] = max(seq, old)
+        self.note_authors([entry[0] for entry in entries])
+
+    def note_heard(self, delta: "Delta") -> None:
+        """Remember what came from the neighbour, so that it does not go back."""
+        is_sender = self._wants_documents()
+        for _, _, document in delta.records:
+            for cell in document.values():
+                if is_sender and len(self._heard) < self._heard_max:
+                    self._heard.add((cell.author, cell.seq))
+            self.note_authors([cell.author for cell in document.values()])
+
+    def _next_ask(self) -> bytes:
+        self._asked, self._strangers = self._strangers, []
+        if len(self._their_knowledge) + len(self._asked) > self._known_max:
+            own = self._store.author
+            self._their_knowledge = {own: self._their_knowledge[own]}
+        return self._encoder.ask(self._asked)
+
+    # What is durable
+
+    def note_authors(self, authors: "Iterable[bytes]") -> None:
+        """The neighbour holds, or has asked about, documents of these."""
+        for author in authors:
+            if author not in self._their_authors and (
+                len(self._their_authors) < self._known_max or self._store.known(author)
+            ):
+                self._their_authors.add(author)
+
+    def note_durable(self, vector: "Vector") -> None:
+        """The neighbour has told its D of these authors: no need to tell as much, but more."""
+        self.note_authors(vector)
+        for author, seq in vector.items():
+            if author in self._their_authors:
+                self._durable_told[author] = max(self._durable_told.get(author, 0), seq)
+
+    def next_durable(self, now_ms: int) -> bytes:
+        news = self._durable_news() if now_ms >= self._durable_due_ms else {}
+        if not news:
+            return b""
+        self._durable_due_ms = now_ms + DURABLE_INTERVAL_MS
+        part = dict(sorted(news.items())[:VECTOR_PART_MAX])
+        if len(part) < len(news):
+            self._durable_due_ms = now_ms
+        self._durable_told.update(part)
+        return self._encoder.vector(DURABLE, part)
+
+    def durable_deadline_ms(self) -> "int | None":
+        return self._durable_due_ms if self._durable_news() else None
+
+    def _durable_news(self) -> "Vector":
+        news: Vector = {}
+        if self.their_flags & WANTS_ALL:
+            return news  # what a Big Peer knows is what is durable
+        for author in self._their_authors:
+            seq = self._store.durable_seq(author)
+            if seq > self._durable_told.get(author, 0):
+                news[author] = seq
+        return news
+
+    # Documents
+
+    def next_documents(self, size_max: int, now_ms: int) -> bytes:
+        """Return DELTA, DONE, or both in one message; or ASK, before there can be more."""
+        if self._asked:
+            self.linger_until_ms = None  # we wait for more than time
+            return b""
+        if not self._wants_documents() or self._is_lingering(now_ms):
+            return b""
+        message = b""
+        if self._cursor < self._store.arrival:
+            message = self._next_delta(size_max)
+        if self._strangers:
+            return message or self._next_ask()
+        if self._cursor < self._store.arrival:
+            return message
+        self._is_live = True
+        if self._heard:
+            self._heard = set()
+        if len(message) + size_max // 4 < size_max:
+            message += self._next_done()
+        return message
+
+    def _wants_documents(self) -> bool:
+        return bool(self.their_flags & (WANTS_ALL | WANTS_UNDURABLE) or self.wanted)
+
+    def _is_lingering(self, now_ms: int) -> bool:
+        """Let a first new document wait for others, `linger_ms` at most."""
+        waiting_count = self._store.arrival - self._cursor
+        if not self._is_live or not 0 < waiting_count < LINGER_COUNT_MAX:
+            self.linger_until_ms = None
+        elif self.linger_until_ms is None:
+            self.linger_until_ms = now_ms + self._linger_ms
+        return self.linger_until_ms is not None and now_ms < self.linger_until_ms
+
+    def _next_delta(self, size_max: int) -> bytes:
+        """Return a DELTA, as full as the link allows, or b"" if nothing is needed there."""
+        size_max -= MESSAGES_BYTES_SPARE
+        puts, bodies = self._gather(size_max)
+        while puts:
+            message = self._encoder.delta(self._cursor_told, puts, bodies, size_max)
+            if message:
+                self.sent_count += len(puts)
+                self._cursor_told = puts[-1][2]
+                return message
+            if len(puts) == 1:
+                self.skipped_count += 1
+            half = len(puts) // 2  # not as compact as thought: the rest goes into the next one
+            puts, bodies = puts[:half], bodies[:half]
+            self._strangers = []
+            if puts:
+                self._cursor = puts[-1][2]
+        return b""
+
+    def _gather(self, size_max: int) -> "tuple[list[Put], list[Document]]":
+        """Move the cursor over what one message may hold; return the puts and cells to send."""
+        puts: list[Put] = []
+        bodies: list[Document] = []
+        room = ROOM_FACTOR * size_max
+        while self._cursor < self._store.arrival and len(puts) < RECORD_COUNT_MAX and room > 0:
+            batch = self._store.log.since(self._cursor, SCAN_COUNT)
+            if not batch:
+                self._cursor = self._store.arrival
+            for put in batch:
+                needed = self._needed(put)
+                if self._strangers:
+                    room = 0
+                    continue  # who else is in this batch?
+                size = len(put[3]) + len(put[1]) + ID_OVERHEAD
+                if needed and size + RECORD_OVERHEAD_MAX > size_max:
+                    self.skipped_count += 1
+                    needed = {}
+                if needed and (size > room or len(puts) == RECORD_COUNT_MAX):
+                    room = 0
+                    break
+                self._cursor = put[2]
+                if needed:
+                    room -= size
+                    puts.append(put)
+                    bodies.append(needed)
+                    self._their_authors.update([cell.author for cell in needed.values()])
+        return puts, bodies
+
+    def _needed(self, put: "Put") -> "Document":
+        """Return the cells of a document that the neighbour wants and may lack.
+
+        Only a Big Peer is sent parts of a document, since it alone surely holds the rest.
+        Authors whose K decides, and is not known yet, are added to the strangers.
+        """
+        document = documents.decode(put[3])
+        if not self._is_wanted(put[0], put[1], document):
+            return {}
+        lacks = {path: cell for path, cell in document.items() if self._lacks(cell)}
+        return lacks if not lacks or self.their_flags & WANTS_ALL else document
+
+    def _lacks(self, cell: "documents.Cell") -> bool:
+        author = cell.author
+        if author == self._neighbour or (author, cell.seq) in self._heard:
+            return False
+        known = self._their_knowledge.get(author, -1)
+        if known < 0:
+            if author not in self._strangers and len(self._strangers) < VECTOR_PART_MAX:
+                self._strangers.append(author)
+            return True
+        if author == self._store.author:
+            known = max(known, self._base)
+        return bool(cell.seq > known)
+
+    def _is_wanted(self, collection: str, id: str, document: "Document") -> bool:
+        if self.their_flags & WANTS_ALL:
+            return True
+        if self.their_flags & WANTS_UNDURABLE and not self._store.is_durable(document):
+            return True
+        return self._matches is not None and self._matches(collection, id, document)
+
+    def _next_done(self) -> bytes:
+        store = self._store
+        if self.skipped_count:
+            return b""  # it would claim, and pass on, that nothing is missing
+        news = self._knowledge_news() if self.teaches else []
+        if self._done_told == store.arrival and not news:
+            return b""
+        self._done_told = store.arrival
+        for author, seq, _ in news:
+            self._told[author] = seq
+            if store.keeps_all and author not in self._their_authors:  # it is durable, too
+                self._durable_told[author] = seq
+        previous, self._cursor_told = self._cursor_told, store.arrival
+        return self._encoder.done(Done(previous, store.arrival, store.own_seq, news))
+
+    def _knowledge_news(self) -> "list[tuple[bytes, int, int]]":
+        """Return (author, K, E) of at most VECTOR_PART_MAX authors."""
+        store = self._store
+        if self._told_count == store.learned_count:
+            return []
+        news = [
+            (author, seq, store.evicted.get(author, 0))
+            for author, seq in sorted(store.knowledge.items())
+            if self._told.get(author, 0) < seq and author != self._neighbour
+        ]
+        if len(news) <= VECTOR_PART_MAX:
+            self._told_count = store.learned_count
+        return news[:VECTOR_PART_MAX]
