@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.session import Local, Medium
+from edge_peer.host.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel
 
 PORT = 7700
@@ -34,7 +35,7 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Strea
         raise OSError("no answer; is the host up, and the port open in its firewall?") from error
     except ConnectionRefusedError as error:
         raise OSError("nobody listens there; start `edge-peer big`, or mend the port") from error
-    return MEDIUM, StreamChannel(reader, writer, MEDIUM.frame_size_max)
+    return MEDIUM, _channel(reader, writer)
 
 
 async def serve(
@@ -43,6 +44,11 @@ async def serve(
     """Listen, and `handle` each connection until it is done; port 0 picks a free one."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await handle(MEDIUM, StreamChannel(reader, writer, MEDIUM.frame_size_max))
+        await handle(MEDIUM, _channel(reader, writer))
 
     return await asyncio.start_server(connected, host, port)
+
+
+def _channel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> StreamChannel:
+    size_max = MEDIUM.frame_size_max
+    return StreamChannel(reader, writer, size_max, encode, LengthDecoder(size_max))

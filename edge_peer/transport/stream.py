@@ -1,6 +1,8 @@
 """
 Frames over one byte stream: TCP, UART, USB serial, a pty, on either runtime.
 
+How frames stand in it is an argument: as core/frame.py has it, or host/lengths.py.
+
 A channel carries frames for transport/pump.py and decides nothing:
 
     await channel.receive()     -> frames; calling again says that these were handled
@@ -15,29 +17,40 @@ from edge_peer.core.frame import FrameDecoder, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 class StreamChannel:
-    def __init__(self, reader: "Any", writer: "Any", frame_size_max: int) -> None:
+    def __init__(
+        self,
+        reader: "Any",
+        writer: "Any",
+        frame_size_max: int,
+        encode: "Callable[[bytes], bytes]" = encode,
+        decoder: "Any" = None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._frame_size_max = frame_size_max
-        self._decoder = FrameDecoder(frame_size_max)
+        self._encode = encode
+        self._decoder = decoder or FrameDecoder(frame_size_max)
 
     def damaged_count(self) -> int:
         """Return how many frames arrived that were not whole."""
-        return self._decoder.damaged_count
+        count: int = self._decoder.damaged_count
+        return count
 
     async def receive(self) -> "list[bytes]":
         data = await self._reader.read(self._frame_size_max)
         if not data:
             raise OSError("end of stream")
-        return self._decoder.receive(data)
+        frames: list[bytes] = self._decoder.receive(data)
+        return frames
 
     async def send(self, frames: "list[bytes]") -> None:
         for frame in frames:
-            data = encode(frame)
+            data = self._encode(frame)
             try:
                 self._writer.write(data)
             except RuntimeError as error:  # what uvloop says of a transport that has closed

@@ -10,8 +10,8 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from edge_peer.core.frame import unstuff
 from edge_peer.core.link import OPEN, OPENED
+from edge_peer.host.lengths import LengthDecoder, encode
 
 HANDSHAKE_KINDS = (OPEN, OPENED)
 READ_SIZE = 65_536
@@ -76,14 +76,14 @@ class CountingProxy:
             task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader, writer):
-        part = b""
+        decoder = LengthDecoder(1 << 20)
         try:
             while data := await reader.read(READ_SIZE):
                 self._moved_s = time.monotonic()
                 self._total += len(data)
                 if self._has_frames:
-                    *frames, part = (part + data).split(b"\0")
-                    self._handshake += sum(len(one) + 1 for one in frames if _is_handshake(one))
+                    found = [one for one in decoder.receive(data) if one[0] in HANDSHAKE_KINDS]
+                    self._handshake += sum(len(encode(one)) for one in found)
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -91,8 +91,3 @@ class CountingProxy:
         finally:
             with contextlib.suppress(OSError, RuntimeError):
                 writer.close()
-
-
-def _is_handshake(stuffed):
-    frame = unstuff(stuffed)
-    return bool(frame) and frame[0] in HANDSHAKE_KINDS

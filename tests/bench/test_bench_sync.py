@@ -10,8 +10,8 @@ from counting_proxy import CountingProxy
 from sync import Plan, is_met
 from workload import changed, differing, documents
 
-from edge_peer.core.frame import encode
 from edge_peer.core.link import ACK, OPEN
+from edge_peer.host.lengths import encode
 
 BENCH = Path(__file__).with_name("sync.py")
 
