@@ -88,6 +88,7 @@ class Link:
         frame_size_max: int = 256,
         message_size_max: int = 1024,
         keepalive_ms: int = KEEPALIVE_MS,
+        retransmit_ms_min: int = RETRANSMIT_MS_MIN,
     ) -> None:
         """nonce: 32 random bits. Sizes in bytes: what this side is ready to receive."""
         assert 0 < nonce < 1 << 32 and len(identity) <= IDENTITY_BYTES_MAX
@@ -116,7 +117,8 @@ class Link:
         self._resend = False
         self._resent = False  # since the last progress
         self._retries = 0
-        self._timer_ms = RETRANSMIT_MS_FIRST
+        self._retransmit_ms_min = retransmit_ms_min
+        self._timer_ms = max(RETRANSMIT_MS_FIRST, retransmit_ms_min)
         self._smoothed_ms: int | None = None
         self._variation_ms = 0
         self._sent_ms = now_ms  # when the oldest frame in flight left
@@ -316,9 +318,9 @@ class Link:
 
     def _patience_ms(self) -> int:
         if self._smoothed_ms is None:
-            return RETRANSMIT_MS_FIRST
+            return max(RETRANSMIT_MS_FIRST, self._retransmit_ms_min)
         timer_ms = self._smoothed_ms + 4 * self._variation_ms + ACK_DELAY_MS
-        return min(max(timer_ms, RETRANSMIT_MS_MIN), RETRANSMIT_MS_MAX)
+        return min(max(timer_ms, self._retransmit_ms_min), RETRANSMIT_MS_MAX)
 
     # Sending
 

@@ -10,6 +10,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     DELTA    4 | previous cursor | cursor - previous | count | groups (core/delta_writer.py)
     DONE     5 | previous cursor | cursor - previous | cursor - own seq |
                count | (author | seq | evicted)*
+    DEFLATED 7 | the rest of the link message, deflated, from a host to a host that takes it
     ASK      6 | count | author*                        of whom the sender must know K
 
     vector   count | (author | seq)*
@@ -42,6 +43,7 @@ DURABLE = 3
 DELTA = 4
 DONE = 5
 ASK = 6
+DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
 WANTS_ALL = 1  # every document: a Big Peer
@@ -50,12 +52,13 @@ RELAYS = 4  # and it is one: its log holds more than its own documents
 # and what else it says of itself
 ALL_DURABLE = 8  # it knows that all its own writes are durable
 DIGEST = 16  # a digest of its K follows
+INFLATES = 32  # it takes DEFLATED
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
-RECORD_COUNT_MAX = 256  # a host stores as many in some 25 ms: four messages before a timer of 250
+RECORD_COUNT_MAX = 1_024
 ROOM_FACTOR = 2  # documents in a DELTA: so many times the largest message of the link
 SUBSCRIPTION_COUNT_MAX = 8
 STATEMENT_BYTES_MAX = 512

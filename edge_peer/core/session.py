@@ -21,7 +21,7 @@ from collections import namedtuple
 
 from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import RemoteProtocolError
-from edge_peer.core.link import CLOSED, Closed, Link, MessageReceived, Opened
+from edge_peer.core.link import CLOSED, RETRANSMIT_MS_MIN, Closed, Link, MessageReceived, Opened
 from edge_peer.core.packing import from_utf8
 from edge_peer.core.sync import Sync
 
@@ -37,7 +37,8 @@ NAME_BYTES_MAX = 64
 # What every session of a peer shares, and what one kind of transport is like.
 # matcher: see Sync; entropy(n) -> n random bytes; flags: what this peer wants (messages.py)
 Local = namedtuple("Local", ("app_id", "name", "flags", "store", "matcher", "entropy"))
-# cost: lower is better; sizes in bytes of what this side receives; see Link and Sync.
+# cost: lower is better; sizes in bytes of what this side receives; see Link and Sync. A
+# medium may also be a class that has `deflate` (see Sync) or `retransmit_ms_min` (see Link).
 Medium = namedtuple(
     "Medium", ("name", "cost", "frame_size_max", "message_size_max", "keepalive_ms", "linger_ms")
 )
@@ -70,6 +71,7 @@ class Session:
             medium.frame_size_max,
             medium.message_size_max,
             medium.keepalive_ms,
+            getattr(medium, "retransmit_ms_min", RETRANSMIT_MS_MIN),
         )
 
     def is_closed(self) -> bool:
@@ -141,6 +143,7 @@ class Session:
         if self.neighbour == store.author:
             raise RemoteProtocolError("the other side is this peer itself")
         self.neighbour_name = from_utf8(identity[APP_ID_SIZE + AUTHOR_SIZE :])
+        deflate = getattr(self.medium, "deflate", None)
         self.sync = Sync(
             store,
             self.neighbour,
@@ -149,5 +152,6 @@ class Session:
             now_ms,
             self.medium.linger_ms,
             self.medium.message_size_max,
+            None if deflate is None else deflate(),
         )
         self._on_event(self, opened)

@@ -29,8 +29,10 @@ was sent before that HELLO was heard.
 from edge_peer.core.errors import QueryError, RemoteProtocolError
 from edge_peer.core.messages import (
     ALL_DURABLE,
+    DEFLATED,
     DIGEST,
     DURABLE,
+    INFLATES,
     KNOW,
     RELAYS,
     ROOM_FACTOR,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     Subscription = tuple[str, bytes]
     Subscriptions = tuple[Subscription, ...]
 
+DEFLATE_BYTES_MIN = 100  # what is shorter gains little
 ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
 
 # The whole protocol: state -> message kinds that the neighbour may send.
@@ -73,7 +76,8 @@ class Sync:
     flags: what this side wants (messages.WANTS_…); subscriptions: [(statement, packed
     arguments)]; matcher(subscriptions) -> matches(collection, id, document) -> bool;
     linger_ms: how long a document may wait for others to share a message with;
-    message_size_max: bytes of the largest message that this side takes.
+    message_size_max: bytes of the largest message that this side takes; deflate: a
+    Deflate (host/deflate.py) where this side can.
     """
 
     def __init__(
@@ -85,8 +89,11 @@ class Sync:
         now_ms: int,
         linger_ms: int,
         message_size_max: int,
+        deflate: "Any" = None,
     ) -> None:
         self.state = WAITING
+        self._deflate = deflate
+        self._message_size_max = message_size_max
         self._store = store
         self._neighbour = neighbour
         self._flags = flags
@@ -112,6 +119,10 @@ class Sync:
 
     def receive(self, message: bytes, now_ms: int) -> None:
         """Handle one link message, durably; raise RemoteProtocolError if it is not legal."""
+        if message and message[0] == DEFLATED:
+            if self._deflate is None:
+                raise RemoteProtocolError("deflated, for a peer that does not inflate")
+            message = self._deflate.inflate(message[1:], self._message_size_max)
         for part in self._decoder.messages(message):
             if type(part) not in ACCEPTS[self.state]:
                 raise RemoteProtocolError("%s while %s" % (type(part).__name__, self.state))
@@ -119,6 +130,16 @@ class Sync:
 
     def next_message(self, size_max: int, now_ms: int) -> bytes:
         """Return the next message to send, at most `size_max` bytes, or b""."""
+        if self._deflate is None or not self._sender.their_flags & INFLATES:
+            return self._next_messages(size_max, now_ms)
+        message = self._next_messages(size_max - size_max // 1_000 - 16, now_ms)  # it may grow
+        if len(message) < DEFLATE_BYTES_MIN:
+            return message
+        return bytes([DEFLATED]) + bytes(self._deflate.deflate(message))
+
+    def _next_messages(self, size_max: int, now_ms: int) -> bytes:
+        if self.state == WAITING and self._flags & WANTS_ALL:
+            return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
             return self._next_hello()
         if self.state == WAITING:
@@ -146,6 +167,8 @@ class Sync:
 
     def deadline_ms(self) -> "int | None":
         """Return when next_message may have something without anything else happening."""
+        if self.state == WAITING and self._flags & WANTS_ALL:
+            return None
         due = [t for t in (self._hello_due_ms, self._sender.linger_until_ms) if t is not None]
         if self.state == STARTED:
             due_ms = self._sender.durable_deadline_ms()
@@ -180,8 +203,13 @@ class Sync:
         self._unanswered_count += 1
         self._restart_receiver()
         flags, digest, durable = self._flags, 0, store.durable_seq(store.author)
-        if flags or self._subscriptions:
+        may_learn = bool(flags or self._subscriptions)
+        if flags & WANTS_ALL:
+            may_learn = bool(self._sender.their_flags & RELAYS)
+        if may_learn:
             flags, digest = flags | DIGEST, store.digest()
+        if self._deflate is not None:
+            flags |= INFLATES
         if not store.unsynced_count():
             flags, durable = flags | ALL_DURABLE, 0
         if not store.keeps_all:

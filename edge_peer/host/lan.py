@@ -1,7 +1,7 @@
 """
 TCP as a link: to a Big Peer, or to another peer that listens.
 
-    {"kind": "lan", "host": "big.example", "port": 7700}
+    {"kind": "lan", "host": "big.example", "port": 7700, "deflate": true}
 """
 
 import asyncio
@@ -10,13 +10,25 @@ from typing import Any
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.session import Local, Medium
+from edge_peer.host.deflate import Deflate
 from edge_peer.host.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel
 
 PORT = 7700
 CONNECT_TIMEOUT_S = 10
 # A message may be as large as a host's largest document; frames of 4 KiB carry it.
-MEDIUM = Medium("lan", 1, 4096, 262_144 + 4096, 10_000, 20)
+SIZES = ("lan", 1, 4096, 262_144 + 4096, 10_000, 20)
+
+
+class Plain(Medium):
+    retransmit_ms_min = 8_000  # TCP repeats what is lost: what takes long is being stored
+
+
+class Deflating(Plain):
+    deflate = Deflate
+
+
+PLAIN, MEDIUM = Plain(*SIZES), Deflating(*SIZES)
 
 
 def label(settings: dict[str, Any]) -> str:
@@ -26,8 +38,11 @@ def label(settings: dict[str, Any]) -> str:
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
     """Raises OSError when nobody answers."""
     host, port = settings.get("host"), settings.get("port", PORT)
+    deflate = settings.get("deflate", True)
     if not isinstance(host, str) or not isinstance(port, int):
         raise ConfigError("a lan link needs a host, and a port if it is not 7700")
+    if not isinstance(deflate, bool):
+        raise ConfigError('"deflate" of a lan link is true or false')
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(host, port)
@@ -35,7 +50,7 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Strea
         raise OSError("no answer; is the host up, and the port open in its firewall?") from error
     except ConnectionRefusedError as error:
         raise OSError("nobody listens there; start `edge-peer big`, or mend the port") from error
-    return MEDIUM, _channel(reader, writer)
+    return (MEDIUM if deflate else PLAIN), _channel(reader, writer)
 
 
 async def serve(

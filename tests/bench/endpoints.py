@@ -22,9 +22,9 @@ ALL = "SELECT * FROM readings"
 class Small:
     """A Small Peer on a file, linked to `port` while inside `linked()`."""
 
-    def __init__(self, folder, name, port, documents_max=1 << 20, relay=False):
+    def __init__(self, folder, name, port, documents_max=1 << 20, relay=False, deflate=True):
         storage = {"path": str(Path(folder) / f"{name}.db"), "documents_max": documents_max}
-        links = [{"kind": "lan", "host": "127.0.0.1", "port": port}]
+        links = [{"kind": "lan", "host": "127.0.0.1", "port": port, "deflate": deflate}]
         device = {"id": name.encode().hex(), "name": name}
         fields = {"app_id": APP_ID, "device": device, "storage": storage, "links": links}
         self.peer = SmallPeer(Config(fields | {"info_interval_s": 0, "relay": relay}))

@@ -91,7 +91,7 @@ def parse():
 
 def measure_ours(readings, plan, progress):
     """Return {figure: number}."""
-    task = progress.add_task("edge-peer", total=5)
+    task = progress.add_task("edge-peer", total=6)
 
     def advance():
         progress.advance(task)

@@ -4,7 +4,7 @@ What edge-peer's sync costs in bytes: Small Peers and a Big Peer over real TCP.
 All of them live in this process and are used as an application uses them; a counting
 proxy lies between each Small Peer and the Big Peer. A figure is the TCP payload of both
 directions, from the connection on until the link has fallen silent, without the
-handshake. The peers' own reports (info_interval_s) are off.
+handshake, and without deflate where it does not say so. The peers' own reports are off.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ async def measure(folder, readings, plan, advance):
     """Return {figure: number}; `advance()` is called after each part."""
     folder = Path(folder)
     figures = {}
-    for part in (_one_writer, _in_random_order, _many_authors):
+    for part in (_one_writer, _deflated, _in_random_order, _many_authors):
         home = folder / part.__name__.strip("_")
         home.mkdir()
         async with big_peer(home / "big") as (big, port), CountingProxy(port, True) as proxy:
@@ -44,7 +44,7 @@ async def measure(folder, readings, plan, advance):
 
 async def _one_writer(home, big, proxy, readings, plan):
     """One peer writes all; the Big Peer gets it, then a subscriber gets it from there."""
-    writer = Small(home, "writer", proxy.port)
+    writer = Small(home, "writer", proxy.port, deflate=False)
     writer.write(readings)
     full = await session(writer, proxy, writer.is_uploaded)
     assert_copied(readings, big)
@@ -55,7 +55,7 @@ async def _one_writer(home, big, proxy, readings, plan):
     now = {one["_id"]: one for one in readings + news}
     assert_copied(now.values(), big)
     evicted = await _eviction(home, writer, proxy, len(readings))
-    reader = Small(home, "reader", proxy.port)
+    reader = Small(home, "reader", proxy.port, deflate=False)
     reader.peer.subscribe(ALL)
     count = len(readings) + EXTRA_COUNT
     to_reader = await session(reader, proxy, lambda: reader.document_count() == count)
@@ -72,6 +72,16 @@ async def _one_writer(home, big, proxy, readings, plan):
     return figures
 
 
+async def _deflated(home, big, proxy, readings, plan):
+    """The first part of `_one_writer` with deflate, as it is by default."""
+    writer = Small(home, "writer", proxy.port)
+    writer.write(readings)
+    full = await session(writer, proxy, writer.is_uploaded)
+    assert_copied(readings, big)
+    writer.close()
+    return {"full_copy_deflated_bytes": full.sync()}
+
+
 def assert_copied(readings, peer):
     found = {one["_id"]: one for one in peer.execute(ALL).items}
     assert found == {one["_id"]: one for one in readings}, "the copy differs"
@@ -81,7 +91,7 @@ async def _eviction(home, writer, proxy, count):
     """Return how much more a peer says when half of its store goes meanwhile."""
     before = await _write_and_reconnect(writer, proxy, 0)
     writer.close()
-    writer = Small(home, "writer", proxy.port, count // 2)
+    writer = Small(home, "writer", proxy.port, count // 2, deflate=False)
     after = await _write_and_reconnect(writer, proxy, 1)
     assert writer.document_count() <= count // 2, "nothing was evicted"
     writer.close()
@@ -114,7 +124,8 @@ async def _no_history(reader, big, proxy, plan):
 
 async def _in_random_order(home, big, proxy, readings, plan):
     """One peer wrote all, in order; a relay that got it in another order passes it on."""
-    writer, relay = Small(home, "writer", proxy.port), Small(home, "relay", proxy.port, relay=True)
+    writer = Small(home, "writer", proxy.port)
+    relay = Small(home, "relay", proxy.port, relay=True, deflate=False)
     writer.write(readings)
     records = documents_of(writer.peer.store)
     random.Random(plan.seed).shuffle(records)

@@ -45,17 +45,17 @@ def test_readings_cross_a_serial_line(board, gateway):
 @pytest.mark.slow
 def test_a_noisy_serial_line_costs_time_and_nothing_else(board, gateway):
     async def main():
-        noise = Noise(seed=1, interval_bytes=400)
+        noise = Noise(seed=1, interval_bytes=200)
         cable = Cable(noise)
-        board.insert(200)
+        board.insert(1_000)
         async with running(*over_serial(cable, board, gateway)):
-            await until(lambda: len(gateway.numbers()) == 200, "readings through noise")
+            await until(lambda: len(gateway.numbers()) == 1_000, "readings through noise")
             damaged = gateway.links.pumps[0].channel.damaged_count()
         assert noise.count > 5 and damaged > 0
         cable.close()
 
     asyncio.run(main())
-    assert gateway.numbers() == list(range(200))
+    assert gateway.numbers() == list(range(1_000))
 
 
 def test_a_cable_may_be_pulled(board, gateway):
