@@ -5,7 +5,8 @@ Loaded with the first of them. core/document.py says how they merge; here is wha
 their values are (SPEC.md, "Documents"), each a MessagePack value:
 
     counter     path: name NUL NUL entry; the integer that its author has added
-    removed     bin: stamp 6 | author 8 of the cell that it removes; nil at LIFE
+    removed     bin: stamp 6 | author 8 of the cell that it removes; nil for a tombstone,
+                unless that is told once more
     attachment  [id, a bin of 16 bytes; size; media type]
 
 An entry of a counter is (the stamp of its first write, its author), written like an
@@ -85,8 +86,8 @@ def packed_token(attachment: Attachment) -> bytes:
 def check(path: str, cell: Cell) -> None:
     """Raise FormatError unless such a cell may be there."""
     kind, value = cell.kind, cell.value
-    if path == LIFE:
-        fits = kind in (REGISTER, REMOVED) and value == NIL
+    if path == LIFE and value == NIL:
+        fits = kind in (REGISTER, REMOVED)
     elif kind == REMOVED:
         size = STAMP_SIZE + AUTHOR_SIZE
         head = bytes([0xC4, size])
@@ -98,7 +99,7 @@ def check(path: str, cell: Cell) -> None:
         fits = path.count(ENTRY) == 1 and entry[-11:] == last[-11:] and entry <= last
         fits = fits and len(entry) == _ENTRY_SIZE and _is_total(value)
     else:
-        fits = kind == ATTACHMENT and _is_token(value)
+        fits = kind == ATTACHMENT and path != LIFE and _is_token(value)
     if not fits:
         raise FormatError("a cell of kind %d that nobody writes" % kind)
 
@@ -165,9 +166,13 @@ def _remove(document: "Document", path: str, by: Cell, old: "Document") -> None:
             seen = old[one]
         else:
             continue
-        stamp, author = order(seen)[:2]
-        value = pack(stamp.to_bytes(STAMP_SIZE, "big") + author)
-        document[name] = _cell(by, REMOVED, value)
+        document[name] = removal(by, seen)
+
+
+def removal(by: Cell, seen: Cell) -> Cell:
+    """Return a cell by this writer, ordered just above the cell that it saw."""
+    stamp, author = order(seen)[:2]
+    return _cell(by, REMOVED, pack(stamp.to_bytes(STAMP_SIZE, "big") + author))
 
 
 def _beginning(base: "Cell | None") -> str:

@@ -278,14 +278,15 @@ class Store:
     def _bury(self, document: "Document") -> None:
         """Tell of the tombstone again, with a dot that nobody has.
 
-        Peers that have dropped it would else keep what they got from the writer. Its
-        stamp rises by the least that makes it newer: what was created again since stays.
+        Peers that have dropped it would else keep what they got from the writer. It is
+        ordered just above the first one: what was created again since stays.
         """
-        life = document[documents.LIFE]
+        from edge_peer.core.kinds import removal
+
         self.own_seq = self.arrival
-        document[documents.LIFE] = documents.Cell(
-            life.stamp + 1, self.author, self.arrival, life.kind, life.value
-        )
+        stamp = max(self._clock.next(), document[documents.LIFE].stamp)
+        by = documents.Cell(stamp, self.author, self.arrival, documents.REMOVED, documents.NIL)
+        document[documents.LIFE] = removal(by, document[documents.LIFE])
 
     def is_durable(self, document: "Document") -> bool:
         """Return whether the Big Peer has all of this document's writes."""
@@ -436,6 +437,9 @@ class Store:
     def _tell(self, items: "list[Put]") -> None:
         gone = list(self._gone)
         self._gone.clear()
+        if gone:  # a document may go in the commit that writes it, before or after it was written
+            gone = [key for key in gone if self.log.get(key[0], key[1]) is None]
+            items = [put for put in items if put[:2] not in gone]
         if not items and not gone:
             return
         for listener in list(self._listeners):

@@ -95,6 +95,8 @@ class Checks:
             body = watch.held.pop(key, None)
             if body is not None:
                 watch.evicted[key] = (crc32(body), watch.origins.get(key))
+            else:  # it came and went in one commit
+                watch.evicted.setdefault(key, None)
 
     def wiped(self, node):
         self.watches[node.index] = Watch()
@@ -115,6 +117,8 @@ class Checks:
         self._quota(node)
 
     def _still_has(self, node, write, before, body):
+        if body is None and self.world.was_evicted(node, before):
+            return  # durable, and the power failed before that was told
         was = self.world.numbers_of(before)
         now = {} if body is None else self.world.numbers_of(body)
         for field in write.saw:

@@ -17,6 +17,7 @@ MicroPython. No tasks, no threads, no clock but this one.
 import heapq
 from binascii import crc32
 
+from edge_peer.core import document as documents
 from edge_peer.core.link import DATA, MORE
 from edge_peer.core.view import fields_of
 from sim.chance import Chance
@@ -247,6 +248,12 @@ class World:
     def numbers_in(self, fields):
         """Return field -> the number of the write that its value comes from."""
         return {field: fields[field] % RANGE for field in fields if field not in ("_id", COUNTER)}
+
+    def was_evicted(self, node, body):
+        """Return whether a store says of all writes of a document that it let them go."""
+        evicted = node.store.evicted
+        cells = documents.decode(body).values()
+        return all([cell.seq <= evicted.get(cell.author, 0) for cell in cells])
 
     def zone_of(self, body):
         return self.fields_of(body).get("zone", -1) // RANGE
