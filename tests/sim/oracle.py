@@ -71,9 +71,10 @@ class Oracle:
     def only_delete(self, key):
         """Return the number of the delete that a peer knows of which shows a document as gone.
 
-        None if there may be several.
+        None if there were several: of one that is ended already it may know alone.
         """
-        numbers = [one for one in self.alive(key) if self.writes[one].life == DELETES]
+        lives = self.keys.get(key, {}).get(LIFE, ())
+        numbers = [one for one in lives if self.writes[one].life == DELETES]
         return numbers[0] if len(numbers) == 1 else None
 
     def _shows(self, seen, number):
