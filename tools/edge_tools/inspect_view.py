@@ -148,9 +148,10 @@ def _quota(report: Report) -> str:
 
 
 def _collections(report: Report) -> Table:
-    table = Table("collection", box=HORIZONTALS)
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    table.add_column("collection", min_width=12, overflow="fold")
     for column in ("documents", "bytes", "not durable", "oldest write, UTC", "newest"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", min_width=9)
     for name, found in sorted(report.collections.items()):
         counts = (found.documents, found.bytes, found.waiting)
         times = (_time(found.span.oldest), _time(found.span.newest))
