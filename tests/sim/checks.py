@@ -125,7 +125,10 @@ class Checks:
             value = now.get(field)
             if was.get(field) != write.number or value == write.number:
                 continue
-            if value is None and self.world.oracle.may_be_emptied(write.key):
+            oracle = self.world.oracle
+            if value is None and (
+                oracle.may_be_emptied(write.key) or oracle.may_be_gone(write.key)
+            ):
                 continue
             if self.world.oracle.is_older(write.key, field, value, write.number):
                 self.world.fail(
