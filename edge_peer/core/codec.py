@@ -21,11 +21,17 @@ import struct
 
 from edge_peer.core.packing import to_utf8
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DEPTH_MAX = 32  # of arrays and maps inside each other: bounds the recursion on a board's stack
 
 # Asked at run time: a cross-compiler would fold a constant in its own precision.
 _FLOAT = ">f" if float("1.000000001") == 1.0 else ">d"
 _FLOAT_HEAD = 0xCA if _FLOAT == ">f" else 0xCB
+
+_reading: "list[Callable[[bytes], object]]" = []  # core/unpack.py's unpack, once it is needed
 
 # First byte of an integer that does not fit into one -> the rest of it.
 _FORMS = {
@@ -49,9 +55,11 @@ def pack(value: object) -> bytes:
 
 def unpack(data: bytes) -> object:
     """Decode exactly one value; raise FormatError if `data` is anything else."""
-    from edge_peer.core import unpack as reading
+    if not _reading:  # to import again what is loaded takes a board 0.9 ms
+        from edge_peer.core.unpack import unpack as read
 
-    return reading.unpack(data)
+        _reading.append(read)
+    return _reading[0](data)
 
 
 def _pack(out: bytearray, value: object, depth: int) -> None:

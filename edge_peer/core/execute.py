@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         def unpack(self, data: bytes) -> object: ...
 
 
+_CHANGES = ("update", "delete", "evict")
 PARSED_COUNT_MAX = 4  # statements that an application repeats are parsed once
 
 # kind: what the statement did, "select", "insert", "create index", …; items: the rows of
@@ -45,6 +46,7 @@ class Executor:
         self._store = store
         self._codec = codec
         self._parsed: dict[str, Statement] = {}
+        self._loaded: dict[str, Any] = {}  # what runs a kind of statement, once there was one
 
     def execute(self, text: str, arguments: "dict[str, object] | None" = None) -> Result:
         """Run one statement; durable on return.
@@ -62,20 +64,17 @@ class Executor:
         kind = statement[0]
         if kind == "insert":
             return self._insert(statement, arguments)
+        if kind not in self._loaded:  # to import again what is loaded takes a board 0.9 ms
+            self._loaded[kind] = _load(kind)
+        run = self._loaded[kind]
         if kind == "select":
-            from edge_peer.core.select import select
-
-            return Result(kind, select(statement, arguments, self._store, self._codec), [], [])
-        if kind in ("update", "delete", "evict"):
-            from edge_peer.core.change import change
-
-            ids, warnings = change(statement, arguments, self._store, self._codec)
+            return Result(kind, run(statement, arguments, self._store, self._codec), [], [])
+        if kind in _CHANGES:
+            ids, warnings = run(statement, arguments, self._store, self._codec)
             return Result(kind, [], ids, warnings)
-        from edge_peer.core.plan import change_indexes, explain
-
         if kind == "explain":
-            return Result(kind, explain(statement.statement, arguments, self._store), [], [])
-        change_indexes(statement, self._store)
+            return Result(kind, run(statement.statement, arguments, self._store), [], [])
+        run(statement, self._store)
         return Result(kind, [], [], [])
 
     def matcher(self, subscriptions: "Iterable[Subscription]") -> "Matcher":
@@ -160,6 +159,21 @@ class Executor:
         document = documents.decode(body)
         is_there = statement.on_conflict == "INITIAL" or not documents.is_deleted(document)
         return set(document) if is_there else None
+
+
+def _load(kind: str) -> "Any":
+    """Return what runs statements of this kind."""
+    if kind == "select":
+        from edge_peer.core.select import select
+
+        return select
+    if kind in _CHANGES:
+        from edge_peer.core.change import change
+
+        return change
+    from edge_peer.core.plan import change_indexes, explain
+
+    return explain if kind == "explain" else change_indexes
 
 
 def _value(node: "Node", arguments: "dict[str, object]") -> "Any":
