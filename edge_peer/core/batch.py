@@ -8,8 +8,6 @@ Stamps are drawn when a statement runs, so that automatic ids stay as they were
 told. Dots are given at the end: what a link brings in between comes before them.
 """
 
-from edge_peer.core import document as documents
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,4 +56,4 @@ class Batch:
                 yield id, body
         for key in self.puts:
             if key[0] == collection:
-                yield key[1], documents.encode(self.puts[key][1])
+                yield key[1], self.puts[key][1]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 DEPTH_MAX = 32  # of arrays and maps inside each other: bounds the recursion on a board's stack
 
 # Asked at run time: a cross-compiler would fold a constant in its own precision.
-_FLOAT = ">f" if float("1.000000001") == 1.0 else ">d"
-_FLOAT_HEAD = 0xCA if _FLOAT == ">f" else 0xCB
+_FLOAT = ">Bf" if float("1.000000001") == 1.0 else ">Bd"
+_FLOAT_HEAD = 0xCA if _FLOAT == ">Bf" else 0xCB
 
 _reading: "list[Callable[[bytes], object]]" = []  # core/unpack.py's unpack, once it is needed
 
@@ -48,6 +48,10 @@ _FORMS = {
 
 def pack(value: object) -> bytes:
     """Encode one value; raise TypeError for what MessagePack or this subset lacks."""
+    if value is True or value is False:  # these two do not need the buffer
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, float):
+        return struct.pack(_FLOAT, _FLOAT_HEAD, value)
     out = bytearray()
     _pack(out, value, 0)
     return bytes(out)
@@ -72,8 +76,7 @@ def _pack(out: bytearray, value: object, depth: int) -> None:
     elif isinstance(value, int):
         _pack_int(out, value)
     elif isinstance(value, float):
-        out.append(_FLOAT_HEAD)
-        out += struct.pack(_FLOAT, value)
+        out += struct.pack(_FLOAT, _FLOAT_HEAD, value)
     elif isinstance(value, str):
         try:
             data = to_utf8(value)

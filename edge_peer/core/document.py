@@ -139,16 +139,38 @@ def encode(document: "Document") -> bytes:
     out = bytearray()
     put_varint(out, len(runs))
     for (stamp, author, seq), paths in runs:
-        out += author
-        put_varint(out, seq)
-        out += stamp.to_bytes(STAMP_SIZE, "big")
-        put_varint(out, len(paths))
-        for path in paths:
-            cell = document[path]
-            put_cell_head(out, path, cell.kind)
-            put_varint(out, len(cell.value))
-            out += cell.value
+        cells = [(path, document[path].kind, document[path].value) for path in paths]
+        _put_run(out, stamp, author, seq, cells)
     return bytes(out)
+
+
+def encode_new(changes: "Changes", stamp: int, author: bytes, seq: int) -> bytes:
+    """Return what `encode` makes of what `make` makes of the first write to a document.
+
+    Most such writes only set fields: one run, which needs no Cells.
+    """
+    cells = []
+    for path in sorted(changes):
+        value = changes[path]
+        if not isinstance(value, bytes):
+            return encode(make(changes, stamp, author, seq))
+        cells.append((path, REGISTER, value))
+    out = bytearray(b"\1")
+    _put_run(out, stamp, author, seq, cells)
+    return bytes(out)
+
+
+def _put_run(
+    out: bytearray, stamp: int, author: bytes, seq: int, cells: "list[tuple[str, int, bytes]]"
+) -> None:
+    out += author
+    put_varint(out, seq)
+    out += stamp.to_bytes(STAMP_SIZE, "big")
+    put_varint(out, len(cells))
+    for path, kind, value in cells:
+        put_cell_head(out, path, kind)
+        put_varint(out, len(value))
+        out += value
 
 
 def decode(data: bytes) -> "Document":
@@ -236,7 +258,7 @@ def _flatten(
     for name in fields:
         if not isinstance(name, str) or not name or SEPARATOR in name:
             raise TypeError("a field name must be text without NUL, not %r" % (name,))
-        path = prefix + name
+        path = prefix + name if prefix else name
         if len(to_utf8(path)) > PATH_BYTES_MAX:
             raise ValueError("a field name has at most %d bytes" % PATH_BYTES_MAX)
         value = fields[name]
@@ -244,14 +266,15 @@ def _flatten(
             if depth >= DEPTH_MAX:
                 raise ValueError("maps are nested at most %d deep" % DEPTH_MAX)
             _flatten(values, path + SEPARATOR, value, pack, depth + 1)
-        elif _is_attachment(value):
+        elif isinstance(value, tuple) and _is_attachment(value):
             from edge_peer.core.kinds import packed_token
 
             values[path] = (ATTACHMENT, packed_token(value))  # type: ignore[arg-type]
         else:
-            _check(value, depth)
-            values[path] = pack(value)
-            if len(values[path]) > VALUE_BYTES_MAX:
+            if not isinstance(value, (str, bool)):
+                _check(value, depth)
+            packed = values[path] = pack(value)
+            if len(packed) > VALUE_BYTES_MAX:
                 raise ValueError("a value has at most %d bytes" % VALUE_BYTES_MAX)
 
 
@@ -260,10 +283,10 @@ def _check(value: object, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise ValueError("values are nested at most %d deep" % DEPTH_MAX)
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if value - value != 0:
             raise ValueError("NaN and infinity are not values of a document")
     elif isinstance(value, (list, tuple)):
-        if _is_attachment(value):
+        if isinstance(value, tuple) and _is_attachment(value):
             raise TypeError("an attachment is the value of a field, and in no array")
         for item in value:
             _check(item, depth + 1)
@@ -279,9 +302,7 @@ def _check(value: object, depth: int) -> None:
         raise TypeError("a document cannot hold a %s" % type(value).__name__)
 
 
-def _is_attachment(value: object) -> bool:
-    if not isinstance(value, tuple):
-        return False
+def _is_attachment(value: "tuple[object, ...]") -> bool:
     from edge_peer.core.kinds import Attachment
 
     return isinstance(value, Attachment)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Vector = dict[bytes, int]
     Cursor = tuple[int, int, int]
     Write = tuple[str, str | None, Changes]  # collection, id, see documents.make
-    Puts = dict[tuple[str, str], tuple[int, Document]]
+    Puts = dict[tuple[str, str], tuple[int, bytes]]  # key -> arrival, encoded document
     BeforeErase = Callable[[], list[Put]]
     Listener = Callable[[list[Put], list[tuple[str, str]]], None]
     Keep = Callable[[bytes], bool]
@@ -138,7 +138,7 @@ class Store:
         """Return an encoded document; it may be deleted."""
         self._departure.touch(collection, id)
         if self.open_batch is not None and (collection, id) in self.open_batch.puts:
-            return documents.encode(self.open_batch.puts[collection, id][1])
+            return self.open_batch.puts[collection, id][1]
         return self.log.get(collection, id)
 
     def scan(self, collection: str, keep: "Keep | None" = None) -> "Iterator[tuple[str, bytes]]":
@@ -184,20 +184,25 @@ class Store:
             self.arrival += 1
             stamp = self._clock.next() if stamps is None else stamps[i]
             old = None if id is None else self._current(waiting, collection, id)
-            if old is not None:
-                # Above what it replaces, even where that came from a clock ahead of ours.
-                stamp = max(stamp, 1 + max([cell.stamp for cell in old.values()]))
-                stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
-                if documents.is_deleted(old) and documents.LIFE not in changes:
-                    changes = dict(changes)
-                    changes[documents.LIFE] = documents.NIL
-            new = documents.make(changes, stamp, self.author, self.arrival, old)
-            if old is not None:
-                documents.merge(old, new)
+            if old is None:
+                body = documents.encode_new(changes, stamp, self.author, self.arrival)
+            else:
+                self._change(old, changes, stamp)
+                body = documents.encode(old)
             id = id or automatic_id(stamp, self.author)
-            puts[collection, id] = (self.arrival, old or new)
+            puts[collection, id] = (self.arrival, body)
             ids.append(id)
         return ids
+
+    def _change(self, document: "Document", changes: "Changes", stamp: int) -> None:
+        # Above what it replaces, even where that came from a clock ahead of ours.
+        stamp = max(stamp, 1 + max([cell.stamp for cell in document.values()]))
+        stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
+        if documents.is_deleted(document) and documents.LIFE not in changes:
+            changes = dict(changes)
+            changes[documents.LIFE] = documents.NIL
+        new = documents.make(changes, stamp, self.author, self.arrival, document)
+        documents.merge(document, new)
 
     def batch(self) -> "Batch":
         """Return a context in which writes wait for its end, to be one commit (core/batch.py)."""
@@ -237,6 +242,7 @@ class Store:
     def _merge(self, records: "list[tuple[str, str, Document]]") -> int:
         before = self._numbers()
         puts: Puts = {}
+        relayed = []
         for collection, id, new in records:
             old = self._current([puts], collection, id)
             self.arrival += 1
@@ -250,16 +256,17 @@ class Store:
                 elif not changed:
                     self.arrival -= 1
                     continue
-            puts[collection, id] = (self.arrival, old)
+            puts[collection, id] = (self.arrival, documents.encode(old))
+            if self._is_relayed(collection, id, old):
+                relayed.append(self.arrival)
         if puts:
             try:
-                self._commit(puts)
+                self._commit(puts, relayed)
             except StoreFull:
                 self._roll_back(before)
                 half = len(records) // 2
                 if not half:
-                    size = len(documents.encode(puts[collection, id][1]))
-                    if size <= self.log.document_bytes_max:
+                    if len(puts[collection, id][1]) <= self.log.document_bytes_max:
                         raise
                     self.oversized_count += 1  # there will never be room for it
                     return 0
@@ -395,17 +402,14 @@ class Store:
         """Return the document as the commits in the making have it, else as the log has it."""
         for puts in waiting:
             if (collection, id) in puts:
-                return dict(puts[collection, id][1])
+                return documents.decode(puts[collection, id][1])
         body = self.log.get(collection, id)
         return None if body is None else documents.decode(body)
 
-    def _commit(self, puts: "Puts") -> None:
-        items = [
-            (key[0], key[1], arrival, documents.encode(document))
-            for key, (arrival, document) in puts.items()
-        ]
+    def _commit(self, puts: "Puts", relayed: "Iterable[int]" = ()) -> None:
+        """relayed: the arrivals of those that are carried only for others."""
+        items = [(key[0], key[1], arrival, body) for key, (arrival, body) in puts.items()]
         items.sort(key=lambda put: put[2])
-        relayed = [puts[key][0] for key in puts if self._is_relayed(key, puts[key][1])]
         try:
             self.log.commit(items, relayed)
         except StoreFull:
@@ -426,12 +430,12 @@ class Store:
                 pass  # the documents are durable; the next commit tries again
         self._tell(items)
 
-    def _is_relayed(self, key: "tuple[str, str]", document: "Document") -> bool:
+    def _is_relayed(self, collection: str, id: str, document: "Document") -> bool:
         """Return whether a document is here only for others."""
         return (
             self.is_wanted is not None
             and all([cell.author != self.author for cell in document.values()])
-            and not self.is_wanted(key[0], key[1], document)
+            and not self.is_wanted(collection, id, document)
         )
 
     def _tell(self, items: "list[Put]") -> None:
