@@ -38,18 +38,22 @@ class Index:
     def candidates(self, key_hash: int) -> "list[int]":
         """Return the locations that may be the key's."""
         tag, bucket = self._home(key_hash)
-        entries = [self._slots[slot] for slot in self._places(tag, bucket)] + self._spilled
-        return [entry & LOCATION_MASK for entry in entries if entry >> LOCATION_BITS == tag]
+        found = [entry & LOCATION_MASK for entry in self._spilled if entry >> LOCATION_BITS == tag]
+        for one in self._buckets(tag, bucket):
+            for entry in self._slots[4 * one : 4 * one + 4]:
+                if entry >> LOCATION_BITS == tag:
+                    found.append(entry & LOCATION_MASK)
+        return found
 
     def add(self, key_hash: int, location: int) -> None:
         """Enter a new key."""
         tag, bucket = self._home(key_hash)
         entry = tag << LOCATION_BITS | location
-        for slot in self._places(tag, bucket):
-            if not self._slots[slot]:
-                self._slots[slot] = entry
-                return
-        self._make_room(entry, bucket)
+        slot = self._slot_of(0, tag, bucket)
+        if slot < 0:
+            self._make_room(entry, bucket)
+        else:
+            self._slots[slot] = entry
 
     def move(self, key_hash: int, old: int, new: int) -> None:
         self._replace(key_hash, old, self._home(key_hash)[0] << LOCATION_BITS | new)
@@ -70,18 +74,25 @@ class Index:
     def _other(self, tag: int, bucket: int) -> int:
         return (tag * _STEP - bucket) % self._bucket_count
 
-    def _places(self, tag: int, bucket: int) -> "tuple[int, ...]":
-        first, second = 4 * bucket, 4 * self._other(tag, bucket)
-        slots = (first, first + 1, first + 2, first + 3)
-        return slots if first == second else slots + (second, second + 1, second + 2, second + 3)
+    def _buckets(self, tag: int, bucket: int) -> "tuple[int, ...]":
+        other = self._other(tag, bucket)
+        return (bucket,) if bucket == other else (bucket, other)
+
+    def _slot_of(self, entry: int, tag: int, bucket: int) -> int:
+        """Return the slot of an entry, or with 0 one that is free; -1 if there is none."""
+        for one in self._buckets(tag, bucket):
+            for slot in range(4 * one, 4 * one + 4):
+                if self._slots[slot] == entry:
+                    return slot
+        return -1
 
     def _replace(self, key_hash: int, location: int, entry: int) -> None:
         tag, bucket = self._home(key_hash)
         old = tag << LOCATION_BITS | location
-        for slot in self._places(tag, bucket):
-            if self._slots[slot] == old:
-                self._slots[slot] = entry
-                return
+        slot = self._slot_of(old, tag, bucket)
+        if slot >= 0:
+            self._slots[slot] = entry
+            return
         self._spilled.remove(old)
         if entry:
             self._spilled.append(entry)

@@ -183,7 +183,7 @@ class FlashLog(Records):
             size = sum([_size_of(put) for put in puts])
             if size > COMMIT_BYTES_MAX:
                 raise StoreFull("%d bytes in one commit, at most %d" % (size, COMMIT_BYTES_MAX))
-            self._write(puts, relayed, [])
+            self._write(puts, size, relayed, [])
 
     def drop(self, keys: "list[tuple[str, str]]") -> None:
         """Let documents go, durably, with what before_erase() returns; those not here are skipped.
@@ -191,7 +191,7 @@ class FlashLog(Records):
         Raises StorageError if the flash fails: then the first of them are gone, or none.
         """
         for i in range(0, len(keys), DROPS_COUNT_MAX):
-            self._write([], (), keys[i : i + DROPS_COUNT_MAX])
+            self._write([], 0, (), keys[i : i + DROPS_COUNT_MAX])
 
     def evict_again(self) -> None:
         """Call when documents that had to stay may go now."""
@@ -203,17 +203,22 @@ class FlashLog(Records):
                 leaving.forget(location, *self._kind_of(record))
 
     def _write(
-        self, puts: "list[Put]", relayed: "Iterable[int]", dropped: "list[tuple[str, str]]"
+        self,
+        puts: "list[Put]",
+        size: int,
+        relayed: "Iterable[int]",
+        dropped: "list[tuple[str, str]]",
     ) -> None:
+        """size: of the puts, as records."""
         try:
             self._keep_ring()  # as a power cut may have left it
             found = [self._locate(self._key(*key)) for key in set(dropped)]
             self._drop_all([one for one in found if one is not None])
             if puts:
-                self._keep_bounds(puts, relayed)
+                if not self._has_room(puts, size):
+                    self._keep_bounds(puts, relayed)
                 self._append([self._entry(put, put[2] in relayed) for put in puts], 0)
             self._keep_ring()
-            size = sum([len(put[3]) for put in puts])
             for _ in range(max(1, len(puts), size // SLICE_BYTES)):
                 if not self._tend():
                     break
@@ -229,6 +234,14 @@ class FlashLog(Records):
         return RELAYED_DOCUMENT if is_relayed else DOCUMENT, arrival, key, body
 
     # Bounds
+
+    def _has_room(self, puts: "list[Put]", size: int) -> bool:
+        """Return whether these may be added even if they replace nothing: most often so."""
+        for put in puts:
+            if put[0] not in self._totals.collections:  # a new one, or META
+                return False
+        added = [len(puts), size]
+        return all([max(self._excess(group, added)) <= 0 for group in self.limits])
 
     def _keep_bounds(self, puts: "list[Put]", relayed: "Iterable[int]") -> None:
         """Make sure that these may be added: evict, or raise StoreFull with nothing changed."""
@@ -393,12 +406,14 @@ class FlashLog(Records):
             return True
         leaving = self._leaving
         for group in self.limits:
+            if not self._is_near(group, 2):
+                continue
             drops = min(SLICE_DROPS, (self.limits[group][1] or COMMIT_BYTES_MAX) // 8)
             if self._is_near(group, 1) and leaving.has(group, drops, 0):
                 self._drop_found(group, drops, 0)
                 self._keep_ring()
                 return True
-            if self._is_near(group, 2) and not leaving.has(group, AHEAD_COUNT, 0):
+            if not leaving.has(group, AHEAD_COUNT, 0):
                 place = leaving.looked_at.get((group, False))
                 self._look(group, False, AHEAD_COUNT, 0, SLICE_LOOKS)
                 if leaving.looked_at[group, False] != place:

@@ -114,11 +114,13 @@ class Records:
 
     def _locate(self, key: "bytes | None") -> "tuple[int, bytearray] | None":
         """Return (location, record) of what counts under this key."""
-        if key is not None:
-            for location in self._index.candidates(crc32(key)):
-                record = self._ring.record(location)
-                if record is not None and key_in(record) == key:
-                    return location, record
+        return None if key is None else self._lookup(key, crc32(key))
+
+    def _lookup(self, key: bytes, key_hash: int) -> "tuple[int, bytearray] | None":
+        for location in self._index.candidates(key_hash):
+            record = self._ring.record(location)
+            if record is not None and key_in(record) == key:
+                return location, record
         return None
 
     def _documents(self, block: int, offset: int) -> "Iterator[tuple[int, bytearray]]":
@@ -179,24 +181,26 @@ class Records:
         """Write one commit, and make it count."""
         ring = self._ring
         records: list[tuple[int, bytes]] = []
-        data = b""
+        data: list[bytes] = []
+        size = 0  # of all of these
         for i in range(len(entries)):
             kind, arrival, key, body = entries[i]
             kind |= (FIRST if i == 0 else 0) | (MORE if i < len(entries) - 1 else 0)
             record = pack_record(kind, arrival, key, body, self._name_for(key))
-            if len(data) + aligned(len(record)) > ring.room():
+            if size + aligned(len(record)) > ring.room():
                 if data:
-                    ring.append(data)
-                    data = b""
+                    ring.append(b"".join(data))
+                    data, size = [], 0
                 ring.open(self.arrival_max, given_up)
                 self._firsts[ring.current] = self._lasts[ring.current] = 0
                 self._named = {}
                 record = pack_record(kind, arrival, key, body, self._name_for(key))
-            offset = ring.ends[ring.current] + len(data)
+            offset = ring.ends[ring.current] + size
             records.append((ring.current << 10 | offset >> 2, record))
-            data += record + bytes(-len(record) & 3)
+            data.append(record + bytes(-len(record) & 3))
+            size += len(data[-1])
             self._note_name(record)
-        ring.append(data)
+        ring.append(b"".join(data))
         for location, record in records:
             if record[3]:  # of drops the caller knows what goes
                 self._enter(location, record)
@@ -225,11 +229,12 @@ class Records:
             self._name(key[0], name_in(record))
         if key[0] not in self._names:
             return False
-        old = self._locate(key)
+        key_hash = crc32(key)
+        old = self._lookup(key, key_hash)
         if old is None:
-            self._index.add(crc32(key), location)
+            self._index.add(key_hash, location)
         else:
-            self._index.move(crc32(key), old[0], location)
+            self._index.move(key_hash, old[0], location)
             self._discount(old[0], old[1])
         collection, is_relayed, size = self._kind_of(record)
         if collection == META:
