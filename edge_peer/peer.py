@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 RECONNECT_MS_MIN = 500
 RECONNECT_MS_MAX = 15_000
+RATE_ERASES_MIN = 10  # fewer say little about a rate
 INFO_COLLECTION = "__small_peer_info"  # each peer's report on itself, synced like any document
 
 
@@ -232,7 +233,7 @@ class SmallPeer:
 
     def _lifetime_days(self, status: "dict[str, Any]") -> "int | None":
         """Return how long the flash lasts if it goes on as since the start; None: unknown yet."""
-        if not status["erases_since_open"]:
+        if status["erases_since_open"] < RATE_ERASES_MIN:
             return None
         open_ms: int = self._system.now_ms() - self._opened_ms
         days: int = status["erases_left"] * open_ms // status["erases_since_open"] // 86_400_000
