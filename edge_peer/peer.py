@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from edge_peer.attachments import Blob
     from edge_peer.config import Config
     from edge_peer.core.batch import Batch
     from edge_peer.core.document import Document
     from edge_peer.core.execute import Result
+    from edge_peer.core.kinds import Attachment
     from edge_peer.core.link import Event
     from edge_peer.core.log import Put
     from edge_peer.core.session import Medium
@@ -204,6 +206,31 @@ class SmallPeer:
                 self.store, self._codec, self._executor.matcher, self._tell_all
             )
         return self._subscriptions.add(statement, arguments or {})
+
+    def attach(self, source: "Any", type: str = "application/octet-stream") -> "Attachment":
+        """Store what is too large for a document, durable on return; return the token for one.
+
+        source: bytes, or a file: what has read(n) and seek(0). type: its media type.
+        Raises StoreFull if the share for attachments has no room, ValueError for one
+        that is too large.
+        """
+        return self.store.attachments.attach(source, type)
+
+    async def fetch(
+        self,
+        token: "Attachment",
+        on_progress: "Callable[[int, int], None] | None" = None,
+        timeout_s: float = 60,
+    ) -> "Blob":
+        """Return what a token stands for, once it is all here; neighbours are asked for it.
+
+        on_progress(bytes here, bytes of all); timeout_s: how long to wait without anything
+        new. What has come stays, so a fetch goes on where one was cancelled or failed.
+        Raises EdgeError when nobody has it, StoreFull when it does not fit here.
+        """
+        from edge_peer.attachments import fetch
+
+        return await fetch(self.store, self._system, token, on_progress, timeout_s)
 
     def status(self) -> "dict[str, Any]":
         """Return what is stored, what waits for sync, and the open links, as numbers and text.

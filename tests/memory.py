@@ -10,6 +10,7 @@ MicroPython.
 
 import gc
 
+from edge_peer.core.limits import ATTACHMENTS, HIDDEN, WHOLE
 from edge_peer.core.log import META
 from edge_peer.core.store import Store
 
@@ -28,6 +29,7 @@ class MemoryLog:
 
     def __init__(self):
         self.arrival_max = 0
+        self.limits = {WHOLE: (None, None), ATTACHMENTS: (None, None)}
         self._collections = {}  # collection -> {id: (arrival, body)}
 
     def get(self, collection, id):
@@ -55,7 +57,7 @@ class MemoryLog:
         return len(bodies), sum([len(body) for body in bodies])
 
     def collections(self):
-        return sorted([name for name in self._collections if name != META])
+        return sorted([name for name in self._collections if name != META and name not in HIDDEN])
 
     def commit(self, puts, relayed=()):
         for collection, id, arrival, body in puts:

@@ -3,12 +3,15 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
 
     POST /api/v4/store/execute     Authorization: Bearer KEY
          {"statement": "SELECT * FROM cars WHERE color = :color", "args": {"color": "blue"}}
+    POST /api/v4/attachments/upload    a multipart form with one file
+         {"id": 32 hexadecimal digits, "len": bytes, "type": media type}
+    GET  /api/v4/attachments/ID    what was uploaded, or came from a device (blobs.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /openapi.json             this, for programs
 
 Shapes and names are those of Ditto's HTTP API (https://docs.ditto.live/cloud/http-api),
-so that its clients work here; /api/v5 is the same as /api/v4. Every answer has the
-same fields, an error's too:
+so that its clients work here; /api/v5 is the same as /api/v4. Every answer to a statement
+has the same fields, and so has every error:
 
     {"transactionId": the newest change that the answer may show, "queryType": "select",
      "items": […], "mutatedDocumentIds": […], "error": null, "warnings": [],
@@ -20,23 +23,24 @@ same fields, an error's too:
 
 X-EDGE-TXN-ID or X-DITTO-TXN-ID: N makes a request wait until the store has reached
 transaction N, TRANSACTION_WAIT_S at most. JSON has no bytes, NaN or infinity: bytes
-are answered as base64 text (RFC 4648, 4), the other two as null, an attachment as
-{"id": hexadecimal, "len": bytes, "type": media type}.
+are answered as base64 text (RFC 4648, 4), the other two as null. An attachment is
+{"id": hexadecimal, "len": bytes, "type": media type}, in answers and in arguments.
 """
 
 import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from edge_peer.bigpeer import access, portal
-from edge_peer.bigpeer.openapi import EXECUTE, HEALTH
+from edge_peer.bigpeer import access, blobs, portal
+from edge_peer.bigpeer.openapi import DOWNLOAD, EXECUTE, HEALTH, UPLOAD
+from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.core.errors import QueryError, StorageError, StoreFull
 from edge_peer.core.kinds import Attachment
 from edge_peer.core.log import META
@@ -52,16 +56,6 @@ ENCODED_INLINE_COUNT_MAX = 1_000  # more items are put into JSON beside the even
 _logger = logging.getLogger("edge_peer.bigpeer")
 
 
-class Refusal(Exception):
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, code: str, description: str, column: int = 0) -> None:
-        super().__init__(description)
-        self.status = status
-        self.error = {"code": code, "description": description, "column": column or None}
-        self.headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-
-
 def make_app(big: "BigPeer") -> FastAPI:
     """Return the whole web application: the API, and the portal for every other path."""
     pages = portal.Portal(big)
@@ -73,24 +67,34 @@ def make_app(big: "BigPeer") -> FastAPI:
         redoc_url=None,
     )
 
-    async def execute(request: Request) -> Response:
+    async def answer(request: Request, make: Callable[[], Awaitable[Response]]) -> Response:
         try:
             if not access.has_bearer(request, big.api_key):
                 raise Refusal(401, "key", "this needs the header Authorization: Bearer KEY")
-            statement, arguments = _parse(await _body(request))
-            await _wait_for_transaction(big, request.headers)
-            answer = _run(big, statement, arguments)
-            if len(answer["items"]) > ENCODED_INLINE_COUNT_MAX:
-                return _json(await asyncio.to_thread(_encode, answer))
-            return _json(_encode(answer))
+            return await make()
         except Refusal as refusal:
             return _refuse(big, refusal)
         except StorageError:
             _logger.exception("the store failed")
             return _refuse(big, Refusal(500, "storage", "the store failed; the log says how"))
         except Exception:
-            _logger.exception("a statement failed")
+            _logger.exception("a request failed")
             return _refuse(big, Refusal(500, "internal", "a mistake of ours; the log has it"))
+
+    async def execute(request: Request) -> Response:
+        return await answer(request, lambda: _execute(big, request))
+
+    async def upload(request: Request) -> Response:
+        async def make() -> Response:
+            return _json(_encode(await blobs.upload(big, request)))
+
+        return await answer(request, make)
+
+    async def download(request: Request, id: str) -> Response:
+        async def make() -> Response:
+            return blobs.download(big, id)
+
+        return await answer(request, make)
 
     async def health() -> Response:
         try:
@@ -100,11 +104,13 @@ def make_app(big: "BigPeer") -> FastAPI:
         return _json(b'{"status":"ok"}')
 
     async def nothing(request: Request) -> Response:
-        text = "this API has POST /api/v4/store/execute; the rest is not built yet"
+        text = "this API has store/execute and attachments; the rest is not built yet"
         return _refuse(big, Refusal(404, "path", text))
 
     for version in ("v4", "v5"):
         app.post(f"/api/{version}/store/execute", **EXECUTE[version])(execute)
+        app.post(f"/api/{version}/attachments/upload", **UPLOAD[version])(upload)
+        app.get(f"/api/{version}/attachments/{{id}}", **DOWNLOAD[version])(download)
     app.get("/health", **HEALTH)(health)
     app.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)(nothing)
     app.mount("/", pages.app)
@@ -115,6 +121,15 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 # In
+
+
+async def _execute(big: "BigPeer", request: Request) -> Response:
+    statement, arguments = _parse(await _body(request))
+    await _wait_for_transaction(big, request.headers)
+    answer = _run(big, statement, blobs.with_tokens(arguments))
+    if len(answer["items"]) > ENCODED_INLINE_COUNT_MAX:
+        return _json(await asyncio.to_thread(_encode, answer))
+    return _json(_encode(answer))
 
 
 async def _body(request: Request) -> bytes:
@@ -225,7 +240,7 @@ def _text_of(value: object) -> str | None:
 def _without_attachments(value: Any) -> Any:
     """Put a map for every attachment; json would write the tuple as an array."""
     if isinstance(value, Attachment):
-        return {"id": value.id.hex(), "len": value.size, "type": value.type}
+        return blobs.map_of(value)
     if isinstance(value, dict):
         return {name: _without_attachments(item) for name, item in value.items()}
     if isinstance(value, list):

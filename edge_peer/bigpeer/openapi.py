@@ -77,6 +77,55 @@ EXECUTE: dict[str, dict[str, Any]] = {
     }
     for version in ("v4", "v5")
 }
+_TOKEN = {
+    "type": "object",
+    "required": ["id", "len", "type"],
+    "properties": {
+        "id": {"type": "string", "description": "32 hexadecimal digits"},
+        "len": {"type": "integer", "description": "bytes"},
+        "type": {"type": "string", "example": "image/jpeg"},
+    },
+}
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
+    return {status: {"description": _STATUSES[status], **_json(_ANSWER)} for status in statuses}
+
+
+UPLOAD: dict[str, dict[str, Any]] = {
+    version: {
+        "summary": "Store an attachment",
+        "operation_id": f"upload_{version}",
+        "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
+        "responses": {
+            200: {"description": "its token, for an argument of a statement", **_json(_TOKEN)},
+            **_errors(400, 401, 408, 413, 500, 507),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
+        },
+    }
+    for version in ("v4", "v5")
+}
+DOWNLOAD: dict[str, dict[str, Any]] = {
+    version: {
+        "summary": "Read an attachment",
+        "operation_id": f"download_{version}",
+        "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
+        "responses": {
+            200: {"description": "all of its bytes", "content": _FILE},
+            404: {"description": "it is not here, or not all of it yet", **_json(_ANSWER)},
+            **_errors(401, 500),
+        },
+    }
+    for version in ("v4", "v5")
+}
 HEALTH: dict[str, Any] = {
     "summary": "Whether the Big Peer and its store answer",
     "responses": {503: {"description": "the store failed"}},

@@ -20,6 +20,7 @@ HTTP_PORT = 8080
 SYNC_PORT = 7700
 STORE_QUOTA_BYTES = 64 << 30
 STORE_DOCUMENTS_MAX = 100_000_000
+ATTACHMENTS_QUOTA_BYTES = 64 << 30
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
         "path": str(settings.data / "store.db"),
         "quota_bytes": STORE_QUOTA_BYTES,
         "documents_max": STORE_DOCUMENTS_MAX,
+        "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
     }
     fields["links"] = []
     Config(fields)  # refuse a wrong appID before it is written

@@ -10,11 +10,12 @@ and for each what documents may take, all of it optional:
     "documents_max": 2000                   4.7 bytes of RAM each
     "quota_bytes": 100000                   if less than what the flash gives
     "relayed": {"quota_bytes": 20000, "documents_max": 500}
+    "attachments": {"quota_bytes": 60000}   a share of its own; without it there are none
     "collections": {"events": {"quota_bytes": 50000, "policy": "pin"}}
 """
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.limits import WHOLE, limits_of, pinned_bytes
+from edge_peer.core.limits import ATTACHMENTS, WHOLE, limits_of, pinned_bytes
 from edge_peer.core.log import FlashLog
 from edge_peer.core.records import device_quota_bytes
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DOCUMENTS_MAX = 2_000
 PINNED_COUNT = 72  # blocks: 288 KiB of the 848 that a Pico W has for files
 RP2_PROGRAM_SIZE = 256  # the SDK programs whole pages only
+ATTACHMENTS_SHARE = 2
 PINNED_SHARE = 2  # documents that never go are copied on: beyond a half that wears the flash
 
 
@@ -37,10 +39,17 @@ def open_log(settings: "dict[str, Any]", evict: "Evict", before_erase: "BeforeEr
     limits[WHOLE] = (limits[WHOLE][0], limits[WHOLE][1] or DOCUMENTS_MAX)
     device, program_size = _device(settings)
     quota_bytes = device_quota_bytes(device.ioctl(4, 0))
+    attachments = limits.get(ATTACHMENTS, (0, None))[0] or 0
+    if attachments > quota_bytes // ATTACHMENTS_SHARE:
+        raise ConfigError(
+            "%d bytes for attachments, of the %d that the flash gives at most %d can be"
+            % (attachments, quota_bytes, quota_bytes // ATTACHMENTS_SHARE)
+        )
+    quota_bytes -= attachments
     pinned = pinned_bytes(settings)
     if pinned > quota_bytes // PINNED_SHARE:
         raise ConfigError(
-            "%d bytes are pinned, of the %d that the flash gives at most %d can be"
+            "%d bytes are pinned, of the %d that there are for documents at most %d can be"
             % (pinned, quota_bytes, quota_bytes // PINNED_SHARE)
         )
     return FlashLog(device, limits, evict, before_erase, program_size)

@@ -20,6 +20,7 @@ from edge_peer.core.delta_writer import (
 from edge_peer.core.document import CELL_COUNT_MAX, LIFE, REGISTER, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
+from edge_peer.core.limits import HIDDEN
 from edge_peer.core.messages import (
     COLLECTION_BYTES_MAX,
     DELTA,
@@ -183,8 +184,8 @@ class DeltaReader:
 
 def _take_definition(reader: "Reader") -> Shape:
     collection = reader.text(COLLECTION_BYTES_MAX)
-    if not collection:
-        raise FormatError("a collection without a name")
+    if not collection or collection in HIDDEN:
+        raise FormatError("a collection that is no neighbour's")
     run_count = reader.count(CELL_COUNT_MAX << 1 | ID_IMPLIED)
     shape = Shape(collection, bool(run_count & ID_IMPLIED))
     paths = set()

@@ -7,6 +7,9 @@ and each collection, by its name:
 
     {WHOLE: (None, 2000), RELAYED: (20_000, None), "readings": (60_000, 1500)}
 
+The pieces of attachments are a group beside these, ATTACHMENTS: no document goes for
+one and none for a document, so both shares together are at most what there is.
+
 The limits hold at every instant: room is made before a document is written. What the
 Big Peer has may always go, unless its collection is pinned; what it does not have,
 only if its author is this peer and the policy of its collection says so by name:
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
 
 WHOLE = "*"
 RELAYED = "*relayed"
+ATTACHMENTS = "*attachments"
+# Collections that hold no documents (core/attachments.py): no statement, no neighbour and
+# no listener sees them. Their arrival is 0.
+PIECES = "*pieces"
+KEPT = "*kept"
+HIDDEN = (PIECES, KEPT)
+PIECE_BYTES = 512  # of an attachment: with what a record adds, seven fill a flash segment
 REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
     "refuse",
     "drop-oldest",
@@ -48,15 +58,22 @@ class Totals:
         self.collections: dict[str, list[int]] = {}
         self._whole = [0, 0]
         self._relayed = [0, 0]
+        self._attachments = [0, 0]
 
     def of(self, group: str) -> "list[int]":
         """Return [documents, bytes]."""
         if group == WHOLE:
             return self._whole
+        if group == ATTACHMENTS or group in HIDDEN:
+            return self._attachments
         return self._relayed if group == RELAYED else self.collections.get(group, [0, 0])
 
     def add(self, collection: str, is_relayed: bool, count: int, size: int) -> None:
         """Count documents of one collection, or with numbers below 0 discount them."""
+        if collection in HIDDEN:
+            self._attachments[0] += count
+            self._attachments[1] += size
+            return
         named = self.collections.setdefault(collection, [0, 0])
         for total in (self._whole, named, self._relayed) if is_relayed else (self._whole, named):
             total[0] += count
@@ -67,6 +84,8 @@ class Totals:
 
 def groups_of(limits: "Limits", collection: str, is_relayed: bool) -> "list[str]":
     """Return the limited groups of a document, the whole store last."""
+    if collection in HIDDEN:
+        return [ATTACHMENTS]
     groups = [collection] if collection in limits and collection[0] != "*" else []
     return groups + [RELAYED, WHOLE] if is_relayed and RELAYED in limits else groups + [WHOLE]
 
@@ -76,6 +95,8 @@ def limits_of(settings: "dict[str, Any]") -> "Limits":
     limits = {WHOLE: _limit(settings, "storage")}
     if "relayed" in settings:
         limits[RELAYED] = _limit(settings["relayed"], "storage.relayed")
+    if "attachments" in settings:
+        limits[ATTACHMENTS] = _limit(settings["attachments"], "storage.attachments")
     collections = settings.get("collections", {})
     if not isinstance(collections, dict):
         raise ConfigError("storage.collections is an object with a member per collection")

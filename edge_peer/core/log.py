@@ -21,9 +21,9 @@ not kept up, as after many power cuts, does a commit do the rest first.
 import struct
 
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.limits import ATTACHMENTS, HIDDEN, Totals, groups_of
 from edge_peer.core.limits import RELAYED as RELAYED
 from edge_peer.core.limits import WHOLE as WHOLE
-from edge_peer.core.limits import Totals, groups_of
 from edge_peer.core.record import COLLECTION_BYTES_MAX as COLLECTION_BYTES_MAX
 from edge_peer.core.record import (
     DOCUMENT,
@@ -161,6 +161,8 @@ class FlashLog(Records):
         return {
             "documents": documents,
             "documents_max": documents_max,
+            "attachment_bytes": self._totals.of(ATTACHMENTS)[1],
+            "attachment_bytes_max": self.limits[ATTACHMENTS][0] or 0,
             "used_bytes": size,
             "quota_bytes": quota_bytes,
             "evicted": self.evicted_count,
@@ -280,7 +282,7 @@ class FlashLog(Records):
         if meta_bytes > META_BYTES_MAX:
             raise StoreFull("the store's own entries take at most %d bytes" % META_BYTES_MAX)
         names = set(self._totals.collections) | set([put[0] for put in puts])
-        if len(names - set([META])) > COLLECTION_COUNT_MAX:
+        if len(names - set((META,) + HIDDEN)) > COLLECTION_COUNT_MAX:
             raise StoreFull("at most %d collections" % COLLECTION_COUNT_MAX)
         return added
 
@@ -392,9 +394,10 @@ class FlashLog(Records):
         self._append(entries, 0)
         for location, record in found:
             self._remove(location, record)
-            if self.on_gone is not None:
-                self.on_gone(self._names_in(record))
-        self.evicted_count += len(found)
+            if self._kind_of(record)[0] not in HIDDEN:
+                self.evicted_count += 1
+                if self.on_gone is not None:
+                    self.on_gone(self._names_in(record))
 
     # Slices
 

@@ -22,6 +22,7 @@ A statement is a named tuple whose first item says what it does: "insert",
 from collections import namedtuple
 
 from edge_peer.core.errors import QueryError
+from edge_peer.core.limits import HIDDEN
 from edge_peer.core.packing import to_utf8
 
 TYPE_CHECKING = False
@@ -229,7 +230,8 @@ class Parser:
 
     def name(self, what: str) -> str:
         kind, text, _ = self.tokens[self.at]
-        if kind == QUOTED and text != "``":  # the collection without a name is the store's own
+        # Collections without a name, or HIDDEN ones, are the store's own.
+        if kind == QUOTED and text != "``" and text[1:-1] not in HIDDEN:
             return unquoted(self.next())
         if kind != NAME or is_reserved(text):
             self.fail("expected %s, not %s" % (what, text))

@@ -24,7 +24,7 @@ from binascii import crc32
 from edge_peer.core.errors import StorageError
 from edge_peer.core.eviction import Eviction
 from edge_peer.core.index import Index
-from edge_peer.core.limits import WHOLE, Totals
+from edge_peer.core.limits import ATTACHMENTS, PIECE_BYTES, WHOLE, Totals
 from edge_peer.core.record import (
     FIRST,
     HEADER_SIZE,
@@ -61,6 +61,7 @@ NUMBER_MAX = 127  # names in RAM, of collections that are and that were
 COPY_RECORDS = 3  # to copy a record on takes as long as to look at so many
 FREE_COUNT_MIN = 2  # segments between commits: one to write to, one to copy into
 DOCUMENT_SIZE = 128  # one entry of the index for each so many bytes, where nothing else is said
+SMALL_COUNT = 16  # attachments smaller than a piece, and records of those that are kept
 # After damage, arrival numbers go on above any that a lost segment may have had.
 ARRIVAL_LEASE = 256
 
@@ -84,11 +85,13 @@ class Records:
         """Read the whole log, and think of nothing else."""
         ring = self._ring = Ring(self._device, self._program_size)
         limit_bytes, limit_count = self.limits.get(WHOLE, (None, None))
+        piece_bytes = self.limits.get(ATTACHMENTS, (0, None))[0] or 0
+        piece_count = piece_bytes // PIECE_BYTES + SMALL_COUNT if piece_bytes else 0
+        self.limits[ATTACHMENTS] = (piece_bytes, piece_count)
         device_bytes = device_quota_bytes(ring.block_count)
-        limit_bytes = min(limit_bytes or device_bytes, device_bytes)
+        limit_bytes = min(limit_bytes or device_bytes, device_bytes - piece_bytes)
         limit_count = limit_count or limit_bytes // DOCUMENT_SIZE
-        self.limits[WHOLE] = (limit_bytes, limit_count)
-        self._index = Index(limit_count)
+        self._index = Index(limit_count + piece_count)
         self._names = {META_NUMBER: META}
         self._numbers = {META: META_NUMBER}
         self._named: dict[int, int] = {}  # number -> how often the newest segment names it
@@ -109,6 +112,9 @@ class Records:
                     self._note_name(record)
         if ring.is_torn:
             self.arrival_max += ARRIVAL_LEASE
+        # Of attachments there may be more than is allowed now.
+        limit_bytes = min(limit_bytes, device_bytes - self._totals.of(ATTACHMENTS)[1])
+        self.limits[WHOLE] = (limit_bytes, limit_count)
 
     # Reading
 
@@ -242,7 +248,8 @@ class Records:
             return True
         self._totals.add(collection, is_relayed, 1, size)
         block = location >> 10
-        self._firsts[block] = min(self._firsts[block] or arrival, arrival)
+        if arrival:
+            self._firsts[block] = min(self._firsts[block] or arrival, arrival)
         self._lasts[block] = max(self._lasts[block], arrival)
         return True
 

@@ -28,6 +28,7 @@ from edge_peer.core.clock import STAMP_MAX, HybridClock
 from edge_peer.core.departure import Departure
 from edge_peer.core.errors import StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
+from edge_peer.core.limits import HIDDEN
 from edge_peer.core.log import META
 
 TYPE_CHECKING = False
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
+    from edge_peer.core.attachments import Attachments
     from edge_peer.core.batch import Batch
     from edge_peer.core.document import Changes, Document
+    from edge_peer.core.limits import Limits
     from edge_peer.core.log import Evict, Put
 
     Vector = dict[bytes, int]
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
         """What keeps the bytes; the docstrings of core/log.py are the contract."""
 
         arrival_max: int
+        limits: Limits
         document_bytes_max: int
         on_gone: Callable[[tuple[str, str]], None] | None  # told what was evicted
         commit_bytes_max: int
@@ -106,6 +110,7 @@ class Store:
         self._listeners: list[Listener] = []
         self._departure = Departure(self, policies or {})
         self._gone: list[tuple[str, str]] = []  # evicted, and not told yet
+        self._attachments: Attachments | None = None
         self._was_thinned = False  # some stayed that can go the next time
         self._saved_arrival = 0
         self._incarnation = b""
@@ -113,6 +118,8 @@ class Store:
         self.log = open_log(self._may_evict, self._puts_before_erase)
         self._load(device_id, entropy)
         self.opened_at = self.arrival
+        # Whether there is anything to say of attachments; until then their code is not loaded.
+        self.has_attachments = self.log.status().get("attachment_bytes", 0) > 0
 
     def on_commit(self, listener: "Listener", with_gone: bool = False) -> None:
         """Call `listener(puts, gone)` after every commit of documents.
@@ -216,7 +223,7 @@ class Store:
     def evict(self, keys: "list[tuple[str, str]]") -> int:
         """Let these documents go, here only; return how many stay, as they are not durable."""
         gone = []
-        self._ask_again()
+        self.ask_again()
         for collection, id in keys:
             body = None if self.keeps_all else self.log.get(collection, id)
             document = {} if body is None else documents.decode(body)
@@ -299,6 +306,26 @@ class Store:
         """Return whether the Big Peer has all of this document's writes."""
         return all([cell.seq <= self.durable_seq(cell.author) for cell in document.values()])
 
+    # Attachments
+
+    @property
+    def attachments(self) -> "Attachments":
+        if self._attachments is None:
+            from edge_peer.core.attachments import Attachments
+
+            self._attachments = Attachments(self)
+            self.has_attachments = True
+        return self._attachments
+
+    def wake(self) -> None:
+        """Let links look for something to say."""
+        self._tell([])
+
+    def ask_again(self) -> None:
+        """Let the log ask for all documents, and what is in HIDDEN collections, anew."""
+        self._departure.forget()
+        self.log.evict_again()
+
     # Vectors
 
     def known(self, author: bytes) -> int:
@@ -323,7 +350,7 @@ class Store:
                 ours[author] = seq
         if self.keeps_all or not _raise(self.durable, ours):
             return False
-        self._ask_again()
+        self.ask_again()
         return True
 
     def set_cursor(self, neighbour: bytes, cursor: "Cursor") -> None:
@@ -415,14 +442,14 @@ class Store:
         except StoreFull:
             if not self._departure.loses:
                 raise
-            self._ask_again()  # what stayed at the first thinning can go at the next
+            self.ask_again()  # what stayed at the first thinning can go at the next
             try:
                 self.log.commit(items, relayed)
             finally:
-                self._ask_again()
+                self.ask_again()
         if self._was_thinned:
             self._was_thinned = False
-            self._ask_again()
+            self.ask_again()
         if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
             try:
                 self.save()
@@ -452,6 +479,8 @@ class Store:
     def _may_evict(self, collection: str, id: str, body: bytes, may_lose: bool) -> bool:
         if self.keeps_all:
             return False
+        if collection in HIDDEN:
+            return self.attachments.may_go(collection, id)
         return self._departure.may_go(collection, id, documents.decode(body), may_lose)
 
     def _puts_before_erase(self) -> "list[Put]":
@@ -459,11 +488,6 @@ class Store:
         self._saved_arrival = self.arrival
         self._was_thinned = self._departure.thins
         return [self._state_put()]
-
-    def _ask_again(self) -> None:
-        """Let the log ask for all documents anew."""
-        self._departure.forget()
-        self.log.evict_again()
 
     def _state_put(self) -> "Put":
         state = states.State(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_peer.core.limits import RELAYED, WHOLE
+from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
 
 
 @dataclass
@@ -19,8 +19,12 @@ class Changes:
     evicted: list[tuple[str, str]] = field(default_factory=list)  # collection, id
 
     def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
-        groups = [WHOLE]
-        if collection not in (WHOLE, RELAYED):  # one that is called so has no group of its own
+        groups = [ATTACHMENTS] if collection in HIDDEN else [WHOLE]
+        if collection not in (
+            WHOLE,
+            RELAYED,
+            *HIDDEN,
+        ):  # one that is called so has no group of its own
             groups.append(collection)
         if is_relayed:
             groups.append(RELAYED)

@@ -7,13 +7,14 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge_peer.core.limits import RELAYED, WHOLE
+from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
 from edge_peer.host.schema import oldest, quoted, size_of
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limit
     from edge_peer.core.log import Evict
 
+FIRST_PIECE = -(1 << 62)  # the arrivals of pieces lie below those of all documents
 SPARE = 1024  # eviction goes on until this part of a quota is free, so it is rare
 
 
@@ -26,7 +27,11 @@ class Leaving(NamedTuple):
     is_relayed: bool
 
     def is_in(self, group: str) -> bool:
-        return group == WHOLE or (self.is_relayed if group == RELAYED else self.collection == group)
+        if (group == ATTACHMENTS) != (self.collection in HIDDEN):
+            return False
+        return group in (WHOLE, ATTACHMENTS) or (
+            self.is_relayed if group == RELAYED else self.collection == group
+        )
 
 
 class Eviction:
@@ -74,7 +79,7 @@ class Eviction:
             spare_bytes, spare_count = (0 if may_lose else (one or 0) // SPARE for one in limit)
             key = (group, may_lose)
             for arrival, collection, id, body, is_relayed in self._rows(
-                group, self._looked_at.get(key, 0), newest
+                group, self._looked_at.get(key, FIRST_PIECE if group == ATTACHMENTS else 0), newest
             ):
                 self._looked_at[key] = arrival
                 if arrival in there:
@@ -95,6 +100,8 @@ class Eviction:
     def _rows(self, group: str, above: int, newest: int) -> sqlite3.Cursor:
         if group == WHOLE:
             of_group = "doc WHERE"
+        elif group == ATTACHMENTS:
+            of_group, newest = "doc WHERE", -1
         elif group == RELAYED:
             of_group = "doc INDEXED BY relayed WHERE relayed = 1 AND"
         else:

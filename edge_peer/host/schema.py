@@ -6,6 +6,8 @@ The tables of host/storage.py, and how a store of an older version becomes a new
     total    name | documents | bytes | arrival_max          of each group that has any
     catalog  number | collection | name | paths              what CREATE INDEX made
 
+The pieces of attachments are rows of `doc` whose arrivals are below 0.
+
 Documents lie in the order of arrival: new ones go to the table's end, old ones leave
 at its beginning. PRAGMA user_version is the version of this layout. Each step from one
 version to the next is one transaction: what is killed in it starts there again.

@@ -3,6 +3,7 @@ The log of a host: what core/log.py is on flash, in one SQLite file.
 
     {"path": "store.db", "quota_bytes": 268435456, "documents_max": 1000000,
      "relayed": {"quota_bytes": 50000000, "documents_max": 100000},
+     "attachments": {"quota_bytes": 268435456},
      "collections": {"readings": {"quota_bytes": 100000000, "policy": "drop-oldest"}}}
 
 schema.py has the tables, eviction.py says who goes when it is full, indexes.py finds
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
-from edge_peer.core.limits import RELAYED, WHOLE, limits_of
+from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE, limits_of
 from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
 from edge_peer.host.changes import Changes
-from edge_peer.host.eviction import Eviction, Leaving
+from edge_peer.host.eviction import FIRST_PIECE, Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
 from edge_peer.host.schema import index_the_oldest, size_of
 from edge_peer.host.sqlite_file import SqliteFile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000
+ATTACHMENT_BYTES = 256 << 20
 DOCUMENT_BYTES_MAX = 262_144
 LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 SCAN_COUNT = 64  # documents in memory at a time
@@ -78,7 +80,8 @@ class SqliteLog(SqliteFile):
 
         limits: see core/limits.py; for the whole store there are defaults.
         """
-        self.limits = {WHOLE: (QUOTA_BYTES, DOCUMENTS_MAX)} | limits
+        defaults = {WHOLE: (QUOTA_BYTES, DOCUMENTS_MAX), ATTACHMENTS: (ATTACHMENT_BYTES, None)}
+        self.limits = defaults | limits
         self.quota_bytes = self.limits[WHOLE][0] or NO_LIMIT
         self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
         self.evicted_count = 0
@@ -137,7 +140,7 @@ class SqliteLog(SqliteFile):
             last = names[-1] if names else META
             row = self._rows("SELECT min(collection) FROM doc WHERE collection > ?", last)[0]
             if row[0] is None:
-                return names
+                return [name for name in names if name not in HIDDEN]
             names.append(row[0])
 
     def document_count(self) -> int:
@@ -154,6 +157,8 @@ class SqliteLog(SqliteFile):
             "documents_max": self.limits[WHOLE][1] or NO_LIMIT,
             "used_bytes": document_bytes,
             "quota_bytes": self.quota_bytes,
+            "attachment_bytes": self.totals(ATTACHMENTS)[1],
+            "attachment_bytes_max": self.limits[ATTACHMENTS][0] or NO_LIMIT,
             "evicted": self.evicted_count,
             "damaged": 0,
         }
@@ -225,7 +230,7 @@ class SqliteLog(SqliteFile):
 
     def _insert(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> int:
         """Insert from the first on all at once, up to one that is not new; return how many."""
-        news = itertools.takewhile(lambda put: put[0] != META, puts)
+        news = itertools.takewhile(lambda put: put[0] != META and put[0] not in HIDDEN, puts)
         rows = [(arrival, name, id, body, arrival in relayed) for name, id, arrival, body in news]
         before = self._db.total_changes
         with suppress(sqlite3.IntegrityError):
@@ -246,6 +251,9 @@ class SqliteLog(SqliteFile):
         if collection == META:
             self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
             return
+        if collection in HIDDEN:
+            self._piece_arrival += 1
+            arrival = self._piece_arrival
         row = (arrival, collection, id, body, is_relayed)
         if not self._db.execute(INSERT, row).rowcount:
             self._remove(changes, self._found([(collection, id)]))
@@ -293,7 +301,8 @@ class SqliteLog(SqliteFile):
         self._evict(changes, self._found(keys))
 
     def _evict(self, changes: Changes, documents: dict[int, Leaving]) -> None:
-        changes.evicted += [(one.collection, one.id) for one in documents.values()]
+        named = [(one.collection, one.id) for one in documents.values()]
+        changes.evicted += [name for name in named if name[0] not in HIDDEN]
         self._remove(changes, documents)
         for put in self._before_erase():
             self._put(changes, put, False)
@@ -384,8 +393,12 @@ class SqliteLog(SqliteFile):
 
     def _load(self) -> None:
         limited = [one for one in self.limits if self.limits[one] != (None, None)]
-        index_the_oldest(self._db, [one for one in limited if one not in (WHOLE, RELAYED)])
+        index_the_oldest(
+            self._db, [one for one in limited if one not in (WHOLE, RELAYED, ATTACHMENTS)]
+        )
         self._indexes.load()
+        newest = self._rows("SELECT max(arrival) FROM doc WHERE arrival < 0")[0][0]
+        self._piece_arrival = newest or FIRST_PIECE
         for group, count, size, arrival_max in self._rows("SELECT * FROM total"):
             self._totals[group] = (count, size)
             self.arrival_max = max(self.arrival_max, arrival_max)
@@ -393,7 +406,11 @@ class SqliteLog(SqliteFile):
 
 def _sentence(group: str, limit: Limit, count: int, size: int) -> str:
     """Say what is full, with both figures."""
-    name = {WHOLE: "the store", RELAYED: "what is relayed"}.get(group, f"collection {group}")
+    name = {
+        WHOLE: "the store",
+        RELAYED: "what is relayed",
+        ATTACHMENTS: "the room for attachments",
+    }.get(group, f"collection {group}")
     parts = []
     if limit[0] is not None:
         parts.append(f"{size} of {limit[0]} bytes")

@@ -17,13 +17,14 @@ LAYERS = {
     "edge_peer/core": {"edge_peer.core"},
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
     "edge_peer": {"edge_peer.core", "edge_peer.transport"}
-    | {"edge_peer.config", "edge_peer.observer", "edge_peer.peer", "edge_peer.runtime"}
+    | {"edge_peer.attachments", "edge_peer.config", "edge_peer.observer", "edge_peer.peer"}
+    | {"edge_peer.runtime"}
     | {"edge_peer.subscriptions"}
     | {"edge_peer"},
     "edge_peer/board": {"edge_peer.core", "edge_peer.transport", "edge_peer.board"},
     "edge_peer/host": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"},
     "edge_peer/bigpeer": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"}
-    | {"edge_peer.bigpeer", "edge_peer.peer", "edge_peer.config"},
+    | {"edge_peer.bigpeer", "edge_peer.attachments", "edge_peer.peer", "edge_peer.config"},
 }
 CORE_MAY_IMPORT = {"array", "binascii", "collections", "hashlib", "struct"}
 PORTABLE_MAY_IMPORT = CORE_MAY_IMPORT | {"asyncio", "json", "sys"}

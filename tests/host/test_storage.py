@@ -16,7 +16,7 @@ from users import ordinary_user
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.execute import Executor
-from edge_peer.core.limits import RELAYED, WHOLE
+from edge_peer.core.limits import ATTACHMENTS, RELAYED, WHOLE
 from edge_peer.core.log import META
 from edge_peer.core.store import Store
 from edge_peer.host import codec, schema, storage
@@ -84,7 +84,7 @@ def test_configuration_limits_collections_and_what_is_relayed(tmp_path):
         collections={"c": {"documents_max": 5}, "d": {"policy": "refuse"}, "e": {"quota_bytes": 9}},
         relayed={"quota_bytes": 70, "documents_max": 3},
     )
-    del log.limits[WHOLE]
+    del log.limits[WHOLE], log.limits[ATTACHMENTS]
     assert log.limits == {"c": (None, 5), "d": (None, None), "e": (9, None), RELAYED: (70, 3)}
     log.close()
 

@@ -168,7 +168,9 @@ class SqliteStore:
         last = 0
         select = "SELECT collection, id, arrival, body FROM doc"
         try:
-            for put in self._whole(self._db.execute(f"{select} ORDER BY arrival")):
+            for put in self._whole(
+                self._db.execute(f"{select} WHERE arrival > 0 ORDER BY arrival")
+            ):
                 last = put[2]
                 yield put
         except SQLITE_DAMAGE:
@@ -181,7 +183,8 @@ class SqliteStore:
                 return
 
     def used_bytes(self) -> int | None:
-        used = self._value("SELECT max(bytes) FROM total")
+        where = f" WHERE name = '{WHOLE}'" if self.version > 1 else ""
+        used = self._value("SELECT max(bytes) FROM total" + where)
         return used if isinstance(used, int) else None
 
     def relayed(self) -> tuple[int, int] | None:

@@ -1,0 +1,115 @@
+"""
+Attachments over HTTP: one part of a multipart form in, a blob out.
+
+What comes goes to a temporary file first: its id is known when all of it is there.
+An answer about tokens, and an argument of a statement, shows a token as a map:
+
+    {"id": 32 hexadecimal digits, "len": bytes, "type": media type}
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from edge_peer.attachments import Blob
+from edge_peer.bigpeer.refusal import Refusal
+from edge_peer.core.attachments import ATTACHMENT_BYTES_MAX
+from edge_peer.core.errors import StoreFull
+from edge_peer.core.kinds import ATTACHMENT_ID_SIZE, Attachment, packed_token
+
+if TYPE_CHECKING:
+    from edge_peer.bigpeer.server import BigPeer
+
+FORM_BYTES = 16_384  # what may stand around the file
+FORM_FIELDS_MAX = 8
+UPLOAD_WAIT_S = 300
+SENT_BYTES = 65_536  # read from the store at a time
+DEFAULT_TYPE = "application/octet-stream"
+
+
+async def upload(big: "BigPeer", request: Request) -> dict[str, Any]:
+    """Store the one file of a form; return its token as a map. Raises Refusal."""
+    size_max = ATTACHMENT_BYTES_MAX + FORM_BYTES
+    parser = MultiPartParser(
+        request.headers, _limited(request, size_max), max_files=1, max_fields=FORM_FIELDS_MAX
+    )
+    try:
+        async with asyncio.timeout(UPLOAD_WAIT_S):
+            form = await parser.parse()
+    except (TimeoutError, ClientDisconnect) as error:
+        raise Refusal(408, "request", "the request did not arrive whole") from error
+    except (MultiPartException, KeyError) as error:
+        raise Refusal(400, "request", f"the request is no multipart form: {error}") from error
+    try:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not files:
+            raise Refusal(400, "request", "the form has no file")
+        type = files[0].content_type or DEFAULT_TYPE
+        token = big.store.attachments.attach(files[0].file, type)
+    except StoreFull as error:
+        raise Refusal(507, "full", f"the store is full: {error}") from error
+    except ValueError as error:
+        raise Refusal(400, "request", str(error)) from error
+    finally:
+        await form.close()
+    return map_of(token)
+
+
+def download(big: "BigPeer", text: str) -> Response:
+    """Raises Refusal unless all of it is here."""
+    try:
+        id = bytes.fromhex(text)
+    except ValueError:
+        id = b""
+    size = big.store.attachments.whole(id) if len(id) == ATTACHMENT_ID_SIZE else None
+    if size is None:
+        raise Refusal(404, "attachment", "this attachment is not here, or not all of it yet")
+    headers = {
+        "Content-Length": str(size),
+        "ETag": f'"{text}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+    }
+    token = Attachment(id, size, DEFAULT_TYPE)
+    return StreamingResponse(_read(big, token), 200, headers, DEFAULT_TYPE)
+
+
+def map_of(token: Attachment) -> dict[str, Any]:
+    return {"id": token.id.hex(), "len": token.size, "type": token.type}
+
+
+def with_tokens(value: Any) -> Any:
+    """Put tokens for the maps that map_of makes: JSON has no others."""
+    if isinstance(value, list):
+        return [with_tokens(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"id", "len", "type"} and isinstance(value["id"], str):
+        try:
+            token = Attachment(bytes.fromhex(value["id"]), value["len"], value["type"])
+            packed_token(token)
+            return token
+        except ValueError:
+            pass
+    return {name: with_tokens(item) for name, item in value.items()}
+
+
+async def _limited(request: Request, size_max: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > size_max:
+            raise Refusal(413, "size", f"an attachment has at most {ATTACHMENT_BYTES_MAX} bytes")
+        yield chunk
+
+
+async def _read(big: "BigPeer", token: Attachment) -> AsyncIterator[bytes]:
+    blob = Blob(big.store.attachments, token)
+    while data := blob.read(SENT_BYTES):
+        yield data
+        await asyncio.sleep(0)  # others first
