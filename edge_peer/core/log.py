@@ -243,7 +243,8 @@ class FlashLog(Records):
             if put[0] not in self._totals.collections:  # a new one, or META
                 return False
         added = [len(puts), size]
-        return all([max(self._excess(group, added)) <= 0 for group in self.limits])
+        groups = [group for group in self.limits if group != ATTACHMENTS]  # documents are in none
+        return all([max(self._excess(group, added)) <= 0 for group in groups])
 
     def _keep_bounds(self, puts: "list[Put]", relayed: "Iterable[int]") -> None:
         """Make sure that these may be added: evict, or raise StoreFull with nothing changed."""
