@@ -89,8 +89,11 @@ def make(
 
             change(document, path, value, Cell(stamp, author, seq, REGISTER, NIL), old or {})
     for path in changes:  # what is set wins over what a removal above it took
-        if isinstance(changes[path], bytes):
-            document[path] = Cell(stamp, author, seq, REGISTER, changes[path])
+        value = changes[path]
+        if isinstance(value, bytes):
+            document[path] = Cell(stamp, author, seq, REGISTER, value)
+        elif value[0] == ATTACHMENT:
+            document[path] = Cell(stamp, author, seq, ATTACHMENT, value[1])
     return document
 
 

@@ -13,8 +13,8 @@ An entry of a counter is (the stamp of its first write, its author), written lik
 automatic id, which sorts as they do. Its author alone writes it, and goes on with it
 as long as it has the document at hand; without it, it begins another. So adding
 needs no knowledge of the total, and nothing is added twice. A register or a
-removal of the name hides the entries that began before it; a number there is what
-they are added to.
+removal of the name hides the entries that began before it, and so does a document
+that was created again; a number at the name is what they are added to.
 
 Source: Shapiro et al., "A comprehensive study of convergent and commutative
 replicated data types", INRIA RR-7506, 2011 (PN-counter, 3.1.3; add-wins map, 3.3.5).
@@ -114,7 +114,7 @@ def layers_of(
     for path, cell in document.items():
         if cell.kind == COUNTER:
             name, entry = path.split(ENTRY)
-            if entry > _beginning(document.get(name)):
+            if _counts(entry, name, document):
                 totals[name] = totals.get(name, 0) + unpack(cell.value)
                 tops[name] = max(tops.get(name, ()), order(cell))
         elif path == LIFE and cell.kind == REMOVED:
@@ -145,7 +145,7 @@ def _add(document: "Document", path: str, amount: int, by: Cell, old: "Document"
         for one in old
         if one.startswith(prefix)
         and old[one].author == by.author
-        and one[len(prefix) :] > _beginning(old.get(path))
+        and _counts(one[len(prefix) :], path, old)
     ]
     entry = max(mine) if mine else prefix + automatic_id(by.stamp, by.author)
     total = amount + (unpack_value(old[entry].value) if mine else 0)  # type: ignore[operator]
@@ -175,9 +175,12 @@ def removal(by: Cell, seen: Cell) -> Cell:
     return _cell(by, REMOVED, pack(stamp.to_bytes(STAMP_SIZE, "big") + author))
 
 
-def _beginning(base: "Cell | None") -> str:
-    """Return what the entries of a counter that count are above."""
-    return "" if base is None else automatic_id(*order(base)[:2])
+def _counts(entry: str, name: str, document: "Document") -> bool:
+    """Return whether an entry began after what is at its name, and in this life."""
+    base, life = document.get(name), document.get(LIFE)
+    if life is not None and entry < automatic_id(life.stamp, life.author):
+        return False
+    return base is None or entry > automatic_id(*order(base)[:2])
 
 
 def _cell(by: Cell, kind: int, value: bytes) -> Cell:

@@ -287,6 +287,20 @@ def test_a_counter_goes_on_from_a_number_and_is_set_back_by_one():
     assert view(document, unpack) == {"n": 1}
 
 
+def test_a_counter_begins_anew_with_a_document_that_is_created_again():
+    first = written(({"n": (COUNTER, 100)}, 1, ONE))
+    delete = make({LIFE: (REMOVED, None)}, 5, TWO, 5, first)
+    again = make({LIFE: NIL, "a": pack(1)}, 6, TWO, 6)
+    crossing = make({"n": (COUNTER, 1)}, 7, ONE, 7, first)  # by one who knew of neither
+    for writes in ((first, delete, again, crossing), (crossing, again, delete, first)):
+        document = merged(*writes)
+        assert view(document, unpack) == {"a": 1}
+        merge(document, make({"n": (COUNTER, 2)}, 8, ONE, 8, document))
+        assert view(document, unpack) == {"a": 1, "n": 2}
+    document = merged(delete, make({LIFE: NIL, "n": (COUNTER, 3)}, 9, ONE, 9))
+    assert view(document, unpack) == {"n": 3}
+
+
 def test_a_counter_that_would_leave_64_bits_is_refused():
     document = written(({"n": (COUNTER, (1 << 63) - 1)}, 1, ONE))
     with raises(ValueError, "64 bits"):
@@ -303,6 +317,17 @@ def test_an_attachment_is_a_token():
     for bad in ((b"short", 5, ""), (bytes(16), -1, ""), (bytes(16), 5, "t" * 65), ("x", 5, "")):
         with raises(ValueError):
             packed_token(Attachment(*bad))
+
+
+def test_an_attachment_of_a_map_that_is_set_anew_stays_in_whatever_order_it_is_named():
+    token = packed_token(Attachment(bytes(16), 1, ""))
+    old = written(({"m\0p": (COUNTER, 1), "m\0q": pack(2)}, 1, ONE))
+    for names in (("m", "m\0p"), ("m\0p", "m")):
+        changes = {}
+        for name in names:
+            changes[name] = (REMOVED, None) if name == "m" else (ATTACHMENT, token)
+        document = merged(old, make(changes, 2, ONE, 2, old))
+        assert view(document, unpack) == {"m": {"p": Attachment(bytes(16), 1, "")}}
 
 
 def test_a_deleted_document_is_small_and_invisible():
