@@ -6,6 +6,7 @@ asked for then may have passed us by: to get it, every neighbour is read from th
 start again (DESIGN.md says what will do better).
 """
 
+from edge_peer.core.errors import StorageError
 from edge_peer.core.query import NAME, tokens_of
 
 TYPE_CHECKING = False
@@ -51,12 +52,20 @@ class Subscriptions:
         self.matches = matcher(())  # matches(collection, id, document): whether one is wanted
 
     def add(self, statement: str, arguments: "dict[str, Any]") -> Subscription:
-        """Raises QueryError unless it is SELECT … FROM … [WHERE …]."""
+        """Raises QueryError unless it is SELECT … FROM … [WHERE …].
+
+        Raises StorageError if the store has no room to remember it; then it is not asked for.
+        """
         subscription = Subscription((statement, self._codec.pack(arguments)), self)
         self._matcher([subscription.wanted])
         self._all.append(subscription)
         self.matches = self._matcher(self._wanted())
-        self._changed()
+        try:
+            self._changed()
+        except StorageError:
+            self._all.remove(subscription)
+            self.matches = self._matcher(self._wanted())
+            raise
         return subscription
 
     def remove(self, subscription: Subscription) -> None:

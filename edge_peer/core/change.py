@@ -33,6 +33,7 @@ _RECORD_SIZE = 96  # the log's own, and one more write in the document
 _CELL_SIZE = 64  # one more cell, beside its path and value
 _REMOVAL_FACTOR = 4  # a cell of 4 bytes becomes one of 18
 _CELL_SIZE_MIN = 4
+_NO_MEMORY = "more documents than this machine's memory has room to name: narrow WHERE"
 
 
 def change(
@@ -46,7 +47,7 @@ def change(
     try:
         later = _find(commit, statement, arguments, codec)
     except MemoryError:
-        raise QueryError("more documents than this machine's memory has room to name: narrow WHERE")
+        raise QueryError(_NO_MEMORY)
     written: list[str] = []
     try:
         written += commit.write()
@@ -132,8 +133,11 @@ def _evict(
     if store.keeps_all:
         raise QueryError("the Big Peer evicts nothing; DELETE removes documents everywhere", 1)
     collection = statement.collection
-    rows = found(store, codec, collection, statement.where, arguments)
-    ids = [str(fields["_id"]) for _, fields in rows]
+    try:
+        rows = found(store, codec, collection, statement.where, arguments)
+        ids = [str(fields["_id"]) for _, fields in rows]
+    except MemoryError:
+        raise QueryError(_NO_MEMORY)
     kept_count = store.evict([(collection, id) for id in ids]) if ids else 0
     if not kept_count:
         return ids, []

@@ -68,7 +68,11 @@ class Executor:
             self._loaded[kind] = _load(kind)
         run = self._loaded[kind]
         if kind == "select":
-            return Result(kind, run(statement, arguments, self._store, self._codec), [], [])
+            try:
+                rows = run(statement, arguments, self._store, self._codec)
+            except MemoryError:
+                raise QueryError("more rows than this machine's memory has room for: say LIMIT")
+            return Result(kind, rows, [], [])
         if kind in _CHANGES:
             ids, warnings = run(statement, arguments, self._store, self._codec)
             return Result(kind, [], ids, warnings)
@@ -99,9 +103,14 @@ class Executor:
     def _insert(self, statement: "Insert", arguments: "dict[str, object]") -> Result:
         if len(statement.collection.encode()) > COLLECTION_BYTES_MAX:
             raise QueryError("a collection's name has at most %d bytes" % COLLECTION_BYTES_MAX)
+        documents_given = [node for node, _ in statement.documents]  # which `flatten` looks at
         for name, column in statement.columns.items():
             if name[1:] not in arguments:
                 raise QueryError("no argument for " + name, column)
+            if ("parameter", name[1:]) not in documents_given:
+                from edge_peer.core.find import check_finite
+
+                check_finite(name, arguments[name[1:]], column)
         writes = []
         seen: dict[str, set[str]] = {}
         for node, column in statement.documents:
@@ -123,7 +132,7 @@ class Executor:
     ) -> "Write | None":
         """Return one write for Store.write, or None where the statement says that there is none.
 
-        seen: id -> paths of every document that exists, or that this statement wrote before.
+        seen: id -> paths of every document of which that was asked or written before.
         Raises TypeError or ValueError for what is no document.
         """
         if not isinstance(fields, dict):
@@ -137,28 +146,31 @@ class Executor:
             return statement.collection, None, flat
         if not isinstance(id, str) or not 0 < len(to_utf8(id)) <= ID_BYTES_MAX:
             raise ValueError("_id is text of 1 to %d bytes" % ID_BYTES_MAX)
-        if id not in seen:
-            old = self._paths(statement, id)
-            if old is not None:
-                seen[id] = old
-        if id in seen and statement.on_conflict != "UPDATE":
+        exists = id in seen
+        if not exists:
+            exists, seen[id] = self._paths(statement, id)
+        if exists and statement.on_conflict != "UPDATE":
             if statement.on_conflict != "FAIL":
                 return None
             raise ValueError("_id %s exists; ON ID CONFLICT says what to do then" % id)
-        paths = seen.setdefault(id, set())
+        paths = seen[id]
         paths.update(flat)
         if len(paths) > documents.CELL_COUNT_MAX:
             raise ValueError("a document has at most %d fields" % documents.CELL_COUNT_MAX)
         return statement.collection, id, flat
 
-    def _paths(self, statement: "Insert", id: str) -> "set[str] | None":
-        """Return the paths of a document that exists; for INITIAL a deleted one does, too."""
+    def _paths(self, statement: "Insert", id: str) -> "tuple[bool, set[str]]":
+        """Return whether a document exists, and what it has of the cells that one may have.
+
+        For INITIAL a deleted one exists, too. Else it has the cell that creates it again.
+        """
         body = self._store.body(statement.collection, id)
         if body is None:
-            return None
+            return False, set()
         document = documents.decode(body)
-        is_there = statement.on_conflict == "INITIAL" or not documents.is_deleted(document)
-        return set(document) if is_there else None
+        if statement.on_conflict == "INITIAL" or not documents.is_deleted(document):
+            return True, set(document)
+        return False, set([documents.LIFE])
 
 
 def _load(kind: str) -> "Any":

@@ -10,9 +10,11 @@ Of the three ways to them the first that leads there is taken:
 Each way may give documents too many, so in the end WHERE itself is evaluated.
 """
 
+from edge_peer.core.codec import DEPTH_MAX
 from edge_peer.core.document import decode, is_deleted
 from edge_peer.core.errors import QueryError
 from edge_peer.core.evaluate import evaluate
+from edge_peer.core.packing import to_utf8
 from edge_peer.core.view import fields_of
 
 TYPE_CHECKING = False
@@ -29,13 +31,31 @@ if TYPE_CHECKING:
 # One stands in every deleted document: the head and the value of LIFE.
 _TOMBSTONES = (b"\2\1\xc0", b"\2\x10\xc4\x0e")
 _CONSTANTS = ("value", "parameter")
+_INFINITY = float("inf")
 
 
 def check_arguments(columns: "dict[str, int]", arguments: "Fields") -> None:
-    """Before the first document is looked at: there may be none, and it may not need them all."""
+    """Before the first document is looked at: there may be none, and it may not need them all.
+
+    Raises QueryError for one that is missing, or that `check_finite` refuses.
+    """
     for name in columns:
-        if name[0] == ":" and name[1:] not in arguments:
-            raise QueryError("no argument for " + name, columns[name])
+        if name[0] == ":":
+            if name[1:] not in arguments:
+                raise QueryError("no argument for " + name, columns[name])
+            check_finite(name, arguments[name[1:]], columns[name])
+
+
+def check_finite(name: str, value: object, column: int, depth: int = 1) -> None:
+    """Refuse NaN and infinity, however deep: no document holds them, and NaN has no order."""
+    if isinstance(value, float):
+        if not -_INFINITY < value < _INFINITY:
+            raise QueryError("NaN and infinity are no values: %s" % name, column)
+    elif isinstance(value, (list, tuple, dict)):
+        if depth > DEPTH_MAX:
+            raise QueryError("values are nested at most %d deep: %s" % (DEPTH_MAX, name), column)
+        for item in value.values() if isinstance(value, dict) else value:
+            check_finite(name, item, column, depth + 1)
 
 
 def found(
@@ -89,7 +109,7 @@ def ids_asked_for(where: "Node", arguments: "Fields") -> "list[str] | None":
             if node[0] == "=":
                 value = [value]
             if isinstance(value, (list, tuple)):
-                return sorted(set([id for id in value if isinstance(id, str)]))
+                return sorted(set([id for id in value if _is_text(id)]))
     return None
 
 
@@ -101,6 +121,14 @@ def has_indexes(store: "Store") -> bool:
 def _names_constants(node: "Node") -> bool:
     values = node[2][1:] if node[2][0] == "array" else (node[2],)
     return node[1] == ("field", "_id") and all([one[0] in _CONSTANTS for one in values])
+
+
+def _is_text(id: object) -> bool:
+    """No document is called by half a surrogate pair, and no log can look for it."""
+    try:
+        return isinstance(id, str) and to_utf8(id) is not None
+    except ValueError:
+        return False
 
 
 def _by_ids(store: "Store", collection: str, ids: "list[str]") -> "Iterator[tuple[str, bytes]]":

@@ -10,7 +10,9 @@ from edge_peer.core.errors import QueryError, StoreFull
 from edge_peer.core.execute import Executor
 from edge_peer.core.kinds import Attachment
 from edge_peer.core.log import WHOLE, FlashLog
+from edge_peer.core.record import META_BYTES_MAX
 from edge_peer.core.store import Store
+from edge_peer.subscriptions import Subscriptions
 
 TOKEN = Attachment(bytes(range(16)), 3, "image/png")
 
@@ -275,3 +277,106 @@ def test_an_attachment_stands_in_no_array_and_is_whole():
         with raises(QueryError):
             run.execute("INSERT INTO x DOCUMENTS (:d)", {"d": {"photo": bad}})
     assert rows(run, "SELECT * FROM x") == []
+
+
+# What no argument can be
+
+
+def test_nan_and_infinity_are_no_arguments_however_deep():
+    run = executor()
+    fill(run, 10)
+    infinity = float("inf")
+    for bad in (infinity, -infinity, infinity - infinity):
+        for value in (bad, [1, bad], {"a": [bad]}):
+            for text in (
+                "SELECT * FROM x WHERE n = :p",
+                "SELECT n FROM x ORDER BY :p LIMIT :one",
+                "UPDATE x SET n = 1 WHERE n = :p",
+                "DELETE FROM x WHERE n < :p",
+                "EVICT FROM x WHERE n < :p",
+                "EXPLAIN SELECT * FROM x WHERE n = :p",
+                "INSERT INTO x DOCUMENTS ({a: 1 = :p})",
+            ):
+                with raises(QueryError, ":p"):
+                    run.execute(text, {"p": value, "one": 1})
+            with raises(QueryError, "NaN"):
+                run.execute("INSERT INTO x DOCUMENTS (:p)", {"p": {"a": value}})
+            with raises(QueryError, ":p"):
+                run.matcher([("SELECT * FROM x WHERE n = :p", codec.pack({"p": value}))])
+    assert count(run, "n < 5") == 5 and count(run, "TRUE") == 10
+    endless = []
+    endless += [endless, endless]
+    with raises(QueryError, "nested"):
+        run.execute("SELECT * FROM x WHERE n = :p", {"p": endless})
+
+
+def test_half_a_surrogate_pair_names_no_document():
+    half = "a" + chr(0xD800)
+    for store in (open_store(), flash_store()):
+        run = Executor(store, codec)
+        run.execute("INSERT INTO x DOCUMENTS ({_id: 'a', n: 1})")
+        assert rows(run, "SELECT * FROM x WHERE _id = :p", {"p": half}) == []
+        found = rows(run, "SELECT n FROM x WHERE _id IN :p AND n = 1", {"p": [half, "a"]})
+        assert found == [{"n": 1}]
+        for text in ("UPDATE x SET n = 2", "DELETE FROM x", "EVICT FROM x"):
+            assert run.execute(text + " WHERE _id = :p", {"p": half}).ids == []
+        for conflict in ("", " ON ID CONFLICT DO UPDATE"):
+            with raises(QueryError, "surrogate" if len(half.encode("utf-8", "ignore")) > 1 else ""):
+                run.execute("INSERT INTO x DOCUMENTS (:p)" + conflict, {"p": {"_id": half, "n": 1}})
+        assert count(run, "TRUE") == 1
+
+
+def test_a_document_that_is_created_again_keeps_its_bound():
+    run = executor()
+    run.execute("INSERT INTO x DOCUMENTS ({_id: 'd', a: 1})")
+    run.execute("DELETE FROM x")
+    fields = {"f%d" % i: i for i in range(CELL_COUNT_MAX)}
+    fields["_id"] = "d"
+    with raises(QueryError, "at most"):
+        run.execute("INSERT INTO x DOCUMENTS (:p)", {"p": fields})
+    del fields["f0"]
+    run.execute("INSERT INTO x DOCUMENTS (:p)", {"p": fields})
+    assert rows(run, "SELECT * FROM x") == [fields]
+
+
+class ScarceCodec:
+    """A machine whose memory ends after so many values."""
+
+    def __init__(self, value_count):
+        self.value_count = value_count
+
+    def pack(self, value):
+        return codec.pack(value)
+
+    def unpack(self, data):
+        if not self.value_count:
+            raise MemoryError("memory allocation failed")
+        self.value_count -= 1
+        return codec.unpack(data)
+
+
+def test_memory_that_ends_is_a_query_error_with_nothing_changed():
+    store = flash_store()
+    run = Executor(store, codec)
+    fill(run, 50)
+    store.learn_durable({store.author: store.own_seq})
+    for text in ("UPDATE x SET n = 1", "DELETE FROM x", "EVICT FROM x", "SELECT * FROM x"):
+        with raises(QueryError, "memory"):
+            Executor(store, ScarceCodec(20)).execute(text + " WHERE n >= 0")
+    assert len(rows(run, "SELECT * FROM x")) == 50 and store.own_seq == store.arrival == 50
+
+
+# Subscriptions, whose statements the store remembers
+
+
+def test_a_subscription_that_finds_no_room_is_not_asked_for():
+    store = flash_store()
+    told = []
+    run = Executor(store, codec)
+    ours = Subscriptions(store, codec, run.matcher, lambda: told.append(ours.settle()))
+    ours.add("SELECT * FROM x", {})
+    with raises(StoreFull):
+        ours.add("SELECT * FROM x WHERE a = :p", {"p": bytes(META_BYTES_MAX)})
+    assert ours.settle() == told[-1] and len(told) == 1
+    ours.add("SELECT * FROM y", {}).cancel()
+    assert ours.settle() == told[0]
