@@ -14,7 +14,8 @@ from edge_peer.core.limits import DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, RE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge_peer.core.document import Document
-    from edge_peer.core.store import Store, Vector
+    from edge_peer.core.knowledge import Vector
+    from edge_peer.core.store import Store
 
 RECENT_BYTES = 128  # a bit for each document that was read, by a hash of its name
 _THINNING = (DROP_LEAST_RECENT, DOWNSAMPLE)  # what stays is asked for again the next time

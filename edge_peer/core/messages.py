@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from edge_peer.core.delta_reader import DeltaReader
     from edge_peer.core.delta_writer import DeltaWriter
     from edge_peer.core.document import Document
+    from edge_peer.core.knowledge import Vector
     from edge_peer.core.log import Put
-    from edge_peer.core.store import Vector
 
 KNOW = 1
 HELLO = 2

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_peer.core.document import Document
+    from edge_peer.core.knowledge import Vector
     from edge_peer.core.log import Put
     from edge_peer.core.messages import Delta, Encoder, Hello
     from edge_peer.core.select import Matcher
-    from edge_peer.core.store import Store, Vector
+    from edge_peer.core.store import Store
     from edge_peer.core.sync import Subscriptions
 
 SCAN_COUNT = 32  # documents read from the log at a time

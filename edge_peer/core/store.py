@@ -2,12 +2,8 @@
 A peer's documents, and what it knows of other peers' writes.
 
 Everything that makes a write different from bytes on a medium is here: dots and
-stamps, merging, arrival numbers, and the vectors that sync is about:
-
-    knowledge  K  author -> seq   we have, or chose to drop, every write up to it
-    evicted    E  author -> seq   the highest write that we dropped
-    durable    D  author -> seq   the Big Peer has every write up to it
-    cursors       neighbour -> (resume, base, its epoch)   how far we have read its log
+stamps, merging, arrival numbers, and when the vectors that sync is about
+(core/knowledge.py) become durable.
 
 A *log* underneath keeps the bytes: core/log.py on flash, host/storage.py in
 SQLite. Both offer get, since, scan, commit, collections, evict_again and status
@@ -20,14 +16,13 @@ vectors are safe: they only make a neighbour send again what merges to nothing.
 Only E must be there before the documents are gone, and is written with that.
 """
 
-from binascii import crc32
-
 from edge_peer.core import document as documents
 from edge_peer.core import state as states
 from edge_peer.core.clock import STAMP_MAX, HybridClock
 from edge_peer.core.departure import Departure
-from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.errors import FormatError, StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
+from edge_peer.core.knowledge import Knowledge, rise
 from edge_peer.core.limits import HIDDEN
 from edge_peer.core.log import META
 
@@ -42,8 +37,6 @@ if TYPE_CHECKING:
     from edge_peer.core.limits import Limits
     from edge_peer.core.log import Evict, Put
 
-    Vector = dict[bytes, int]
-    Cursor = tuple[int, int, int]
     Write = tuple[str, str | None, Changes]  # collection, id, see documents.make
     Puts = dict[tuple[str, str], tuple[int, bytes]]  # key -> arrival, encoded document
     BeforeErase = Callable[[], list[Put]]
@@ -73,10 +66,11 @@ if TYPE_CHECKING:
 
 
 CHECKPOINT_ARRIVALS = 64
+UNREADABLE_COUNT_MAX = 64  # of which we remember the names
 _STATE_ID = "state"
 
 
-class Store:
+class Store(Knowledge):
     def __init__(
         self,
         open_log: "Callable[[Evict, BeforeErase], Log]",
@@ -92,18 +86,11 @@ class Store:
         keeps_all: this is the Big Peer, whose own knowledge is what is durable.
         policies: {collection: policy}, "*" for all others (core/limits.py).
         """
-        self.keeps_all = keeps_all
+        Knowledge.__init__(self, keeps_all)
         # is_wanted(collection, id, document): what a relay carries only for others is not.
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
         self.open_batch: Batch | None = None
-        self.knowledge: Vector = {}
-        self.learned_at: Vector = {}  # author -> our arrival when K rose, since the store is open
-        self.learned_count = 0
-        self.evicted: Vector = {}
-        self.durable: Vector = {}
-        self.cursors: dict[bytes, Cursor] = {}
-        self.epoch = 0
-        self.own_seq = 0
+        self._unreadable: set[tuple[str, str]] = set()  # stored documents that are none
         self.oversized_count = 0  # documents of neighbours, above what this store takes
         self.future_count = 0  # writes whose clock was more than a day ahead of ours
         self._clock = HybridClock(wall_ms)
@@ -160,28 +147,39 @@ class Store:
             if keep is None or keep(body):
                 yield id, body
 
-    def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
+    def write(
+        self,
+        writes: "list[Write]",
+        stamps: "list[int] | None" = None,
+        updates: "list[bool] | None" = None,
+    ) -> "list[str]":
         """Write [(collection, id or None, changes)], all or none; return the ids.
 
         Durable on return, or with the end of the batch that is open. A document that
-        exists gets the changes beside what it has; a deleted one begins again.
-        Raises StoreFull, or ValueError as documents.make does, with nothing changed.
+        exists gets the changes beside what it has; a deleted one begins again, but for
+        the `updates`. Raises StoreFull, or ValueError as documents.make does, with
+        nothing changed.
         """
         if self.open_batch is not None:
             return self.open_batch.write(writes, stamps)
         before = self._numbers()
         puts: Puts = {}
         try:
-            ids = self.put(puts, writes, stamps)
+            ids = self.put(puts, writes, stamps, updates)
             self.own_seq = self.arrival
-            self._commit(puts)
+            items = self._commit(puts)
         except (StoreFull, ValueError):
             self._roll_back(before)
             raise
+        self._tell(items)  # outside: a listener's mistake takes back nothing
         return ids
 
     def put(
-        self, puts: "Puts", writes: "list[Write]", stamps: "list[int] | None" = None
+        self,
+        puts: "Puts",
+        writes: "list[Write]",
+        stamps: "list[int] | None" = None,
+        updates: "list[bool] | None" = None,
     ) -> "list[str]":
         """Add to `puts` what these writes make of the documents there, or in the store."""
         ids = []
@@ -194,18 +192,21 @@ class Store:
             if old is None:
                 body = documents.encode_new(changes, stamp, self.author, self.arrival)
             else:
-                self._change(old, changes, stamp)
+                self._change(old, changes, stamp, bool(updates and updates[i]))
                 body = documents.encode(old)
             id = id or automatic_id(stamp, self.author)
             puts[collection, id] = (self.arrival, body)
             ids.append(id)
         return ids
 
-    def _change(self, document: "Document", changes: "Changes", stamp: int) -> None:
+    def _change(
+        self, document: "Document", changes: "Changes", stamp: int, is_update: bool
+    ) -> None:
         # Above what it replaces, even where that came from a clock ahead of ours.
         stamp = max(stamp, 1 + max([cell.stamp for cell in document.values()]))
         stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
-        if documents.is_deleted(document) and documents.LIFE not in changes:
+        is_over = documents.is_deleted(document) and documents.LIFE not in changes
+        if is_over and not is_update:
             changes = dict(changes)
             changes[documents.LIFE] = documents.NIL
         new = documents.make(changes, stamp, self.author, self.arrival, document)
@@ -225,13 +226,18 @@ class Store:
         gone = []
         self.ask_again()
         for collection, id in keys:
-            body = None if self.keeps_all else self.log.get(collection, id)
-            document = {} if body is None else documents.decode(body)
+            is_waiting = self.open_batch is not None and (collection, id) in self.open_batch.puts
+            body = None if self.keeps_all or is_waiting else self.log.get(collection, id)
+            document = None if body is None else self._read(collection, id, body)
             if document and self.is_durable(document):
                 self._departure.note(document)
                 gone.append((collection, id))
         if gone:
-            self.log.drop(gone)
+            try:
+                self.log.drop(gone)
+            except (StorageError, MemoryError):
+                self.ask_again()  # what has not gone has not left
+                raise
             self._tell([])
         return len(keys) - len(gone)
 
@@ -268,7 +274,7 @@ class Store:
                 relayed.append(self.arrival)
         if puts:
             try:
-                self._commit(puts, relayed)
+                items = self._commit(puts, relayed)
             except StoreFull:
                 self._roll_back(before)
                 half = len(records) // 2
@@ -278,6 +284,7 @@ class Store:
                     self.oversized_count += 1  # there will never be room for it
                     return 0
                 return self._merge(records[:half]) + self._merge(records[half:])
+            self._tell(items)
         return len(puts)
 
     def _is_news(self, document: "Document", new: "Document") -> bool:
@@ -302,10 +309,6 @@ class Store:
         by = documents.Cell(stamp, self.author, self.arrival, documents.REMOVED, documents.NIL)
         document[documents.LIFE] = removal(by, document[documents.LIFE])
 
-    def is_durable(self, document: "Document") -> bool:
-        """Return whether the Big Peer has all of this document's writes."""
-        return all([cell.seq <= self.durable_seq(cell.author) for cell in document.values()])
-
     # Attachments
 
     @property
@@ -325,73 +328,6 @@ class Store:
         """Let the log ask for all documents, and what is in HIDDEN collections, anew."""
         self._departure.forget()
         self.log.evict_again()
-
-    # Vectors
-
-    def known(self, author: bytes) -> int:
-        return self.own_seq if author == self.author else self.knowledge.get(author, 0)
-
-    def durable_seq(self, author: bytes) -> int:
-        """Return D of one author: on the Big Peer what it knows, elsewhere what it was told."""
-        return self.known(author) if self.keeps_all else self.durable.get(author, 0)
-
-    def unsynced_count(self) -> int:
-        """Return how many of our own arrivals the Big Peer may not have yet."""
-        return max(0, self.own_seq - self.durable_seq(self.author))
-
-    def learn_durable(self, vector: "Vector") -> bool:
-        """Take what a neighbour says of D; return whether something was new."""
-        ours = {}
-        room = self.log.authors_max - len(self.durable)
-        for author, seq in vector.items():
-            is_new = author not in self.durable and not self.known(author)
-            room -= is_new
-            if not is_new or room >= 0:
-                ours[author] = seq
-        if self.keeps_all or not _raise(self.durable, ours):
-            return False
-        self.ask_again()
-        return True
-
-    def set_cursor(self, neighbour: bytes, cursor: "Cursor") -> None:
-        """Remember how far we have read a neighbour's log; saved with the next checkpoint.
-
-        Two links to one neighbour may both report; within an epoch the further one counts.
-        """
-        old = self.cursors.get(neighbour)
-        if old is not None and old[2] == cursor[2]:
-            cursor = (max(old[0], cursor[0]), max(old[1], cursor[1]), cursor[2])
-        self.cursors[neighbour] = cursor
-
-    def learn(self, vector: "Vector") -> None:
-        """Raise K and make it, and the cursors, durable."""
-        for author, seq in vector.items():
-            is_new = author not in self.knowledge
-            if author == self.author or (is_new and len(self.knowledge) >= self.log.authors_max):
-                continue  # what K lacks is at worst sent again
-            if seq > self.knowledge.get(author, 0):
-                self.knowledge[author] = seq
-                self.learned_at[author] = self.arrival
-                self.learned_count += 1
-        self.save()
-
-    def digest(self) -> int:
-        """Return 32 bits that are the same on peers that know the same of everybody."""
-        vector = dict(self.knowledge)
-        vector[self.author] = self.own_seq
-        sum = 0
-        for author in sorted(vector):
-            if vector[author]:
-                sum = crc32(author + vector[author].to_bytes(8, "big"), sum)
-        return sum & 0xFFFFFFFF
-
-    def forget_knowledge(self) -> None:
-        """Start over with every neighbour, as a changed subscription needs it."""
-        self.knowledge = {}
-        self.learned_at = {}
-        self.cursors = {}
-        self.epoch += 1
-        self.save()
 
     def save(self) -> None:
         self.log.commit([self._state_put()])
@@ -413,6 +349,7 @@ class Store:
         status["lost_writes"] = self._departure.lost_count
         status["future_stamps"] = self.future_count
         status["oversized"] = self.oversized_count
+        status["unreadable"] = len(self._unreadable)
         return status
 
     # Private
@@ -431,10 +368,27 @@ class Store:
             if (collection, id) in puts:
                 return documents.decode(puts[collection, id][1])
         body = self.log.get(collection, id)
-        return None if body is None else documents.decode(body)
+        return None if body is None else self._read(collection, id, body)
 
-    def _commit(self, puts: "Puts", relayed: "Iterable[int]" = ()) -> None:
-        """relayed: the arrivals of those that are carried only for others."""
+    def _read(self, collection: str, id: str, body: bytes) -> "Document | None":
+        """Decode what is stored; None, and counted, for bytes that are no document.
+
+        The medium's own check has passed them, so they are damaged in a way that is
+        not ours to guess. They stay, for whoever can read them, until somebody
+        writes the document anew; nothing else may fail on their account.
+        """
+        try:
+            return documents.decode(body)
+        except FormatError:
+            if len(self._unreadable) < UNREADABLE_COUNT_MAX:
+                self._unreadable.add((collection, id))
+            return None
+
+    def _commit(self, puts: "Puts", relayed: "Iterable[int]" = ()) -> "list[Put]":
+        """Make them durable, and return them as they are for `_tell`.
+
+        relayed: the arrivals of those that are carried only for others.
+        """
         items = [(key[0], key[1], arrival, body) for key, (arrival, body) in puts.items()]
         items.sort(key=lambda put: put[2])
         try:
@@ -455,7 +409,7 @@ class Store:
                 self.save()
             except StorageError:
                 pass  # the documents are durable; the next commit tries again
-        self._tell(items)
+        return items
 
     def _is_relayed(self, collection: str, id: str, document: "Document") -> bool:
         """Return whether a document is here only for others."""
@@ -481,10 +435,11 @@ class Store:
             return False
         if collection in HIDDEN:
             return self.attachments.may_go(collection, id)
-        return self._departure.may_go(collection, id, documents.decode(body), may_lose)
+        document = self._read(collection, id, body)
+        return document is not None and self._departure.may_go(collection, id, document, may_lose)
 
     def _puts_before_erase(self) -> "list[Put]":
-        _raise(self.evicted, self._departure.take())
+        rise(self.evicted, self._departure.take())
         self._saved_arrival = self.arrival
         self._was_thinned = self._departure.thins
         return [self._state_put()]
@@ -526,9 +481,9 @@ class Store:
         """Read what was committed after the checkpoint."""
         while True:
             puts = self.log.since(self.arrival, CHECKPOINT_ARRIVALS)
-            for _, id, arrival, body in puts:
+            for collection, id, arrival, body in puts:
                 self.arrival = arrival
-                for cell in documents.decode(body).values():
+                for cell in (self._read(collection, id, body) or {}).values():
                     if cell.author == self.author:
                         self.own_seq = max(self.own_seq, cell.seq)
                         if cell.stamp > self._clock.last and id == automatic_id(cell[0], cell[1]):
@@ -537,15 +492,3 @@ class Store:
             if len(puts) < CHECKPOINT_ARRIVALS:
                 break
         self.arrival = max(self.arrival, self.log.arrival_max)
-
-
-def _raise(vector: "Vector", other: "Vector") -> bool:
-    """Take the maximum of each author; return whether an entry rose."""
-    changed = False
-    for author, seq in other.items():
-        if seq > vector.get(author, 0):
-            if author not in vector and len(vector) >= states.AUTHOR_COUNT_MAX:
-                raise StoreFull("at most %d authors" % states.AUTHOR_COUNT_MAX)
-            vector[author] = seq
-            changed = True
-    return changed

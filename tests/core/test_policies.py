@@ -3,9 +3,12 @@
 from helpers import raises
 from nor_flash import Flash
 
+from edge_peer.core import codec
 from edge_peer.core import document as documents
+from edge_peer.core.clock import INITIAL_STAMP, STAMP_MAX
 from edge_peer.core.document import LIFE, REMOVED
 from edge_peer.core.errors import StoreFull
+from edge_peer.core.execute import Executor
 from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import FlashLog
 from edge_peer.core.store import Store
@@ -264,3 +267,112 @@ def test_what_a_link_brings_during_a_batch_comes_before_it():
         store.merge([("c", "theirs", documents.make({"v": b"\x01"}, 5, OTHER, 1))])
     assert [(put[1], put[2]) for put in store.log.since(0, 9)] == [("theirs", 1), (id, 2)]
     assert store.get("c", id)["v"].seq == 2
+
+
+def test_an_update_of_a_batch_does_not_bring_back_what_a_link_deleted_meanwhile():
+    store = new_store()
+    first = documents.make({"v": b"\x01"}, 5, OTHER, 1)
+    store.merge([("c", "x", first), ("c", "y", first)])
+    gone = documents.make({LIFE: (REMOVED, None)}, 6, OTHER, 2)
+    with store.batch():
+        store.write([("c", "x", {"v": b"\x02"}), ("c", "new", {"v": b"\x03"})])
+        store.write([("c", "y", {LIFE: (REMOVED, None)})])
+        store.write([("c", "y", {"v": b"\x04"})])
+        store.merge([("c", one, gone) for one in ("x", "y", "new")])
+    assert store.get("c", "x") is None
+    assert store.get("c", "y")["v"].value == b"\x04"  # deleted and created by the batch itself
+    assert store.get("c", "new")["v"].value == b"\x03"
+
+
+def test_what_waits_in_a_batch_is_not_evicted():
+    store = new_store()
+    id = store.write([("c", None, {"v": b"\x01", "w": b"\x01"})])[0]
+    all_durable(store)
+    with store.batch():
+        store.write([("c", id, {"v": b"\x02"})])
+        assert store.evict([("c", id)]) == 1
+    assert sorted(store.get("c", id)) == ["v", "w"]
+
+
+def test_initial_documents_of_a_batch_wait_for_its_end_too():
+    store = new_store()
+    with raises(KeyError), store.batch():
+        Executor(store, codec).execute("INSERT INTO c INITIAL DOCUMENTS ({_id: 'x', a: 1})")
+        assert store.body("c", "x") is not None
+        raise KeyError("the application's")
+    assert store.body("c", "x") is None
+    with store.batch():
+        Executor(store, codec).execute("INSERT INTO c INITIAL DOCUMENTS ({_id: 'x', a: 1})")
+    assert store.get("c", "x")["a"].stamp == INITIAL_STAMP
+
+
+def test_a_mistake_of_a_listener_takes_back_nothing():
+    store = new_store()
+
+    def listener(puts, gone):
+        raise StoreFull("what the listener writes has no room")
+
+    store.on_commit(listener)
+    with raises(StoreFull):
+        insert(store, 1)
+    store.off_commit(listener)
+    assert store.own_seq == store.arrival == 1
+    id = insert(store, 1)[0]
+    assert store.get("c", id)["v"].seq == 2
+
+
+def test_a_tombstone_from_the_end_of_time_can_be_met():
+    big = new_store(keeps_all=True)
+    gone = documents.make({LIFE: (REMOVED, None)}, STAMP_MAX, OTHER, 1)
+    big.merge([("c", "x", gone)])
+    big.merge([("c", "x", documents.make({"v": b"\x02"}, 9, b"offline!", 1))])
+    assert documents.is_deleted(documents.decode(big.body("c", "x")))
+
+
+# What cannot be read
+
+
+class DamagedLog(FlashLog):
+    """A log in which the bytes of one document are none, though its checksum is right."""
+
+    def damage(self, collection, id):
+        self.commit([(collection, id, self.arrival_max + 1, b"\x01damaged")])
+
+
+def damaged_store():
+    flash = Flash(8)
+
+    def open_store():
+        return Store(
+            lambda evict, before_erase: DamagedLog(flash, {WHOLE: (None, 40)}, evict, before_erase),
+            b"device",
+            lambda: None,
+            lambda n: bytes(n),
+        )
+
+    store = open_store()
+    store.log.damage("c", "bad")
+    store.arrival = store.log.arrival_max
+    return store, open_store
+
+
+def test_a_document_that_cannot_be_read_stays_and_hinders_nothing():
+    store, again = damaged_store()
+    ids = insert(store, 39)
+    all_durable(store)
+    ids += insert(store, 30)
+    assert len(held(store, ids)) < 69
+    assert store.log.get("c", "bad") == b"\x01damaged" and store.status()["unreadable"] == 1
+    assert store.evict([("c", "bad"), ("c", ids[-1])]) == 2
+    store = again()
+    assert store.status()["unreadable"] == 1 and store.log.get("c", "bad") is not None
+    insert(store, 1)
+
+
+def test_a_neighbour_or_a_write_replaces_what_cannot_be_read():
+    store = damaged_store()[0]
+    assert store.merge([("c", "bad", documents.make({"v": b"\x01"}, 5, OTHER, 1))]) == 1
+    assert store.get("c", "bad")["v"].value == b"\x01"
+    store = damaged_store()[0]
+    store.write([("c", "bad", {"v": b"\x02"})])
+    assert store.get("c", "bad")["v"].value == b"\x02"

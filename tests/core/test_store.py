@@ -5,6 +5,7 @@ from nor_flash import Flash
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.knowledge import AUTHORS_PER_CURSOR
 from edge_peer.core.limits import WHOLE
 from edge_peer.core.log import AHEAD_COUNT, META, FlashLog
 from edge_peer.core.store import CHECKPOINT_ARRIVALS, Store
@@ -202,6 +203,26 @@ def test_a_newer_state_is_refused():
     store.log.commit([(META, "state", 1, bytes([state[0] + 1]) + state[1:])])
     with raises(StorageError, "newer"):
         open_store(flash)
+
+
+def test_of_the_cursors_of_too_many_neighbours_the_one_used_longest_ago_goes():
+    flash = Flash(BLOCK_COUNT)
+    store = open_store(flash)
+    count = store.log.authors_max // AUTHORS_PER_CURSOR
+    for i in range(count):
+        store.set_cursor(b"wiped%03d" % i, (i + 1, i, 1))
+    store.set_cursor(b"wiped000", (9, 9, 1))
+    store.save()
+    assert len(store.cursors) == count
+    store = open_store(flash)
+    store.set_cursor(b"wiped001", (2, 2, 1))
+    for i in range(count - 1):
+        store.set_cursor(b"newer%03d" % i, (1, 1, 1))
+    assert len(store.cursors) == count
+    assert store.cursors[b"wiped001"] == (2, 2, 1) and b"wiped000" not in store.cursors
+    store.forget_knowledge()
+    store.set_cursor(b"wiped001", (1, 1, 1))
+    assert len(store.cursors) == 1
 
 
 def test_forgetting_what_it_knows_starts_a_new_epoch():

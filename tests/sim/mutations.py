@@ -15,17 +15,17 @@ from typing import Any
 
 from edge_peer.core import store as stores
 from edge_peer.core import sync as syncs
+from edge_peer.core.knowledge import Knowledge
 from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.receiver import Receiver
 from edge_peer.core.sender import Sender
-from edge_peer.core.store import Store
 from edge_peer.core.sync import Sync
 
 Patch = tuple[Any, str, Any]
 
 
 def _relay_evicts_what_is_not_durable() -> list[Patch]:
-    return [(Store, "is_durable", lambda self, document: True)]
+    return [(Knowledge, "is_durable", lambda self, document: True)]
 
 
 def _gaps_are_not_noticed() -> list[Patch]:
@@ -37,12 +37,12 @@ def _relays_do_not_teach_relays() -> list[Patch]:
 
 
 def _one_cursor() -> list[Patch]:
-    set_cursor = Store.set_cursor
+    set_cursor = Knowledge.set_cursor
 
     def both(self: Any, neighbour: bytes, cursor: tuple[int, int, int]) -> None:
         set_cursor(self, neighbour, (cursor[0], cursor[0], cursor[2]))
 
-    return [(Store, "set_cursor", both)]
+    return [(Knowledge, "set_cursor", both)]
 
 
 def _a_wiped_peer_is_the_same_author() -> list[Patch]:
@@ -51,7 +51,7 @@ def _a_wiped_peer_is_the_same_author() -> list[Patch]:
 
 
 def _a_wider_scope_keeps_its_knowledge() -> list[Patch]:
-    return [(Store, "forget_knowledge", lambda self: None)]
+    return [(Knowledge, "forget_knowledge", lambda self: None)]
 
 
 def _a_rollback_is_no_new_epoch() -> list[Patch]:
