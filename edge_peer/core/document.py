@@ -177,20 +177,32 @@ def _put_run(
 
 
 def decode(data: bytes) -> "Document":
-    """Raise FormatError unless `data` is one whole document."""
+    """Raise FormatError unless `data` is one whole document, as `encode` writes it."""
     reader = Reader(data)
     document: Document = {}
+    count = 0
+    last_run: tuple[int, bytes, int] = (0, b"", 0)
     for _ in range(reader.count(CELL_COUNT_MAX)):
         author = reader.take(AUTHOR_SIZE)
         seq = check_seq(reader.varint())
         stamp = check_stamp(int.from_bytes(reader.take(STAMP_SIZE), "big"))
-        for _ in range(reader.count(CELL_COUNT_MAX)):
+        run_count = reader.count(CELL_COUNT_MAX)
+        count += run_count
+        last_path = None
+        for _ in range(run_count):
             path, kind = take_cell_head(reader)
+            if last_path is not None and path <= last_path:
+                raise FormatError("paths not in their order")
             value = reader.take(reader.count(VALUE_BYTES_MAX))
             cell = document[path] = Cell(stamp, author, seq, kind, value)
             check_cell(path, cell)
-        if len(document) > CELL_COUNT_MAX:
-            raise FormatError("more than %d fields" % CELL_COUNT_MAX)
+            last_path = path
+        run = (stamp, author, seq)
+        if not run_count or run <= last_run:
+            raise FormatError("runs not in their order")
+        last_run = run
+    if count > CELL_COUNT_MAX or count != len(document):
+        raise FormatError("more than %d fields, or one of them twice" % CELL_COUNT_MAX)
     if not reader.at_end():
         raise FormatError("bytes behind the document")
     return document

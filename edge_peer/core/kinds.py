@@ -76,7 +76,7 @@ def packed_token(attachment: Attachment) -> bytes:
     id, size, type = attachment
     if not isinstance(id, bytes) or len(id) != ATTACHMENT_ID_SIZE:
         raise ValueError("an attachment's id has %d bytes" % ATTACHMENT_ID_SIZE)
-    if not isinstance(size, int) or size < 0:
+    if not isinstance(size, int) or size is True or size is False or not 0 <= size <= _TOTAL_MAX:
         raise ValueError("an attachment's size is a number of bytes")
     if not isinstance(type, str) or len(type.encode()) > TYPE_BYTES_MAX:
         raise ValueError("an attachment's type is text of at most %d bytes" % TYPE_BYTES_MAX)
@@ -178,7 +178,7 @@ def removal(by: Cell, seen: Cell) -> Cell:
 def _counts(entry: str, name: str, document: "Document") -> bool:
     """Return whether an entry began after what is at its name, and in this life."""
     base, life = document.get(name), document.get(LIFE)
-    if life is not None and entry < automatic_id(life.stamp, life.author):
+    if life is not None and entry < automatic_id(*order(life)[:2]):
         return False
     return base is None or entry > automatic_id(*order(base)[:2])
 

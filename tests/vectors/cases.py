@@ -48,7 +48,14 @@ def _nest(form):
     return inner
 
 
+def _attachment(form):
+    from edge_peer.core.kinds import Attachment
+
+    return Attachment(unhexlify(form[0]), form[1], form[2])
+
+
 _BUILD = {
+    "$attachment": _attachment,
     "$bin": unhexlify,
     "$float": lambda form: struct.unpack(">d", unhexlify(form))[0],  # the bits, as JSON rounds
     "$text": lambda form: form[0] * form[1],

@@ -5,8 +5,8 @@ Write the vector files beside this one. Run by hand, when a format changes:
 
 What the files say must not follow from the code that they test, so nothing of
 edge_peer is imported here: MessagePack is the msgpack package's, CRC-32 is
-zlib's, and COBS and the document layout are written once more, as their sources
-(Cheshire and Baker 1999; SPEC.md) tell them. Read the diff before you commit it.
+zlib's, and COBS is written once more, as its source (Cheshire and Baker 1999)
+tells it; so are documents, in make_documents.py. Read the diff before you commit it.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import cases  # noqa: E402
+from make_documents import document  # noqa: E402
 
 HEX_BYTES_MAX = 128  # what is longer stands in the file as its size and SHA-256
 
@@ -189,143 +190,6 @@ def _ordered(value):
     if isinstance(value, dict):
         return {key: _ordered(value[key]) for key in sorted(value, key=str.encode)}
     return [_ordered(item) for item in value] if isinstance(value, list) else value
-
-
-# Documents: cells are [path, stamp, author, seq, value]
-
-
-A, B = "00" * 7 + "0a", "f0" * 8
-TEMP, HUMIDITY, SITE_A, SITE_B = "cb4035800000000000", "2a", "a141", "a142"
-
-
-def document():
-    one = [["temp", 0x0123456789AB, A, 7, TEMP]]
-    two = [*one, ["humidity", 0x0123456789AB, A, 7, HUMIDITY]]
-    merged = [*two, ["site", 0x0123456789AC, B, 300, SITE_B]]
-    return {
-        "about": "SPEC.md, Documents. Cells: [path, stamp, author, seq, MessagePack value].",
-        "documents": [
-            _document_case("one field", one),
-            _document_case("two fields of one write", two),
-            _document_case("two authors", merged),
-            _document_case("the smallest numbers", [["a", 1, "00" * 8, 1, "c0"]]),
-            _document_case(
-                "the largest numbers", [["a", 0xFEFFFFFFFFFF, "ff" * 8, 2**48 - 1, "c0"]]
-            ),
-            _document_case("nested", [["a\0b\0c", 5, A, 1, "01"], ["a\0d", 5, A, 1, "02"]]),
-            _document_case("a name in UTF-8", [["\u20ac", 5, A, 1, "01"]]),
-            _document_case("a name of 128 bytes", [["n" * 128, 5, A, 1, "01"]]),
-            _document_case("a value of 128 bytes", [["v", 5, A, 1, "c47e" + "00" * 126]]),
-            _document_case(
-                "runs by stamp, then author, then seq",
-                [["c", 5, A, 2, "01"], ["b", 5, A, 1, "01"], ["a", 5, B, 1, "01"]]
-                + [["d", 4, B, 9, "01"]],
-            ),
-            _document_case("256 fields", [["%03d" % i, 5, A, 1, "01"] for i in range(256)]),
-        ],
-        "merges": [
-            _merge_case("different fields", one, [["site", 5, B, 1, SITE_A]]),
-            _merge_case("the later stamp", [["s", 5, B, 1, SITE_A]], [["s", 6, A, 1, SITE_B]]),
-            _merge_case("the larger author", [["s", 5, B, 1, SITE_A]], [["s", 5, A, 1, SITE_B]]),
-            _merge_case("field by field", merged, [["temp", 5, B, 1, "01"], ["x", 5, B, 1, "02"]]),
-            _merge_case("itself", merged, merged),
-            _merge_case(
-                "of 258 fields the 256 newest, of one write those with the last names",
-                [["%03d" % i, 10, A, 2, "01"] for i in range(200)],
-                [["%03d" % i, 9, B, 1, "01"] for i in range(200, 258)],
-            ),
-        ],
-        "views": [
-            _view_case(
-                "a map", [["m\0a", 5, A, 1, "01"], ["m\0b", 6, A, 2, "02"]], {"m": {"a": 1, "b": 2}}
-            ),
-            _view_case(
-                "a value over a map", [["m\0a", 5, A, 1, "01"], ["m", 6, B, 1, "02"]], {"m": 2}
-            ),
-            _view_case(
-                "a map over a value",
-                [["m\0a", 7, A, 1, "01"], ["m", 6, B, 1, "02"]],
-                {"m": {"a": 1}},
-            ),
-            _view_case(
-                "a value between two fields of a map",
-                [["m\0a", 5, A, 1, "01"], ["m", 6, B, 1, "02"], ["m\0b", 7, A, 2, "03"]],
-                {"m": {"b": 3}},
-            ),
-            _view_case("an empty map", [["m", 5, A, 1, "80"]], {"m": {}}),
-        ],
-        "refused": [{"name": name, "hex": data} for name, data in _refused_documents()],
-    }
-
-
-def _refused_documents():
-    good = _encode([["temp", 5, A, 1, "01"]]).hex()
-    head = "01" + A + "01" + "000000000005" + "01"  # one run with one cell
-    return [
-        ("nothing", ""),
-        ("cut short", good[:-2]),
-        ("a byte behind it", good + "00"),
-        ("257 runs", "8102" + good[2:] * 257),
-        ("257 fields in one run", head[:-2] + "8102"),
-        (
-            "257 fields in two runs",
-            _encode([["%03d" % i, 5 + i // 200, A, 1, "01"] for i in range(257)]).hex(),
-        ),
-        ("seq 0", "01" + A + "00" + "000000000005" + "01" + "0461" + "01c0"),
-        ("seq of 49 bits", "01" + A + "80808080808040" + "000000000005" + "01" + "0461" + "01c0"),
-        ("stamp 0", "01" + A + "01" + "000000000000" + "01" + "0461" + "01c0"),
-        ("stamp above the last", "01" + A + "01" + "ff0000000000" + "01" + "0461" + "01c0"),
-        ("a counter", head + "0561" + "01c0"),
-        ("a kind that is not known", head + "0761" + "01c0"),
-        ("a name of 129 bytes", head + "8404" + "61" * 129 + "01c0"),
-        ("a name that is not UTF-8", head + "04ff" + "01c0"),
-        ("a name with half a surrogate pair", head + "0ceda080" + "01c0"),
-        ("33 names in a path", head + "c402" + "00" * 32 + "61" * 49 + "01c0"),
-        ("a value above 256 KiB", head + "0461" + "818010"),
-        ("a varint in more bytes than it needs", "8100" + good[2:]),
-        ("a varint of ten bytes", "80" * 9 + "01" + good[2:]),
-    ]
-
-
-def _document_case(name, cells):
-    return {"name": name, "cells": cells, "hex": _encode(cells).hex()}
-
-
-def _merge_case(name, ours, theirs):
-    fields = {}
-    for cell in ours + theirs:
-        path, stamp, author, *_ = cell
-        have = fields.get(path)
-        if have is None or (have[1], have[2]) < (stamp, author):
-            fields[path] = cell
-    cells = sorted(fields.values(), key=lambda cell: (*cell[1:], cell[0]))[-256:]
-    ours, theirs, merged = _encode(ours), _encode(theirs), _encode(cells)
-    return {"name": name, "ours": ours.hex(), "theirs": theirs.hex(), "merged": merged.hex()}
-
-
-def _view_case(name, cells, fields):
-    return {"name": name, "hex": _encode(cells).hex(), "fields": fields}
-
-
-def _encode(cells):
-    runs = {}
-    for path, stamp, author, seq, value in cells:
-        key = (stamp, bytes.fromhex(author), seq)
-        runs.setdefault(key, []).append((path.encode(), bytes.fromhex(value)))
-    out = _varint(len(runs))
-    for (stamp, author, seq), fields in sorted(runs.items()):
-        out += author + _varint(seq) + stamp.to_bytes(6, "big") + _varint(len(fields))
-        for path, value in sorted(fields):
-            out += _varint(len(path) << 2) + path + _varint(len(value)) + value
-    return out
-
-
-def _varint(value):
-    groups = []
-    while value or not groups:
-        groups.append(value & 0x7F)
-        value >>= 7
-    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
 
 
 # Frames
