@@ -34,6 +34,8 @@ from edge_peer.core.view import fields_of, view
 
 AUTHORS = (bytes(8), b"author-a", b"author-b", b"\xff" * 8)
 PATHS = ("a", "b", "c", "m\0a", "m\0b", "m", "é")
+# Whole numbers, 0.1 in 64 bits and in 32, which no board could write itself
+VALUES = (pack(0), pack(1), pack(2), unhexlify("cb3fb999999999999a"), unhexlify("ca3dcccccd"))
 
 
 def from_case(cells):
@@ -64,7 +66,7 @@ def any_write(random, old=None):
         elif kind == 3:
             changes[LIFE] = random.choice((NIL, (REMOVED, None)))
         else:
-            changes[path] = pack(random.below(3))
+            changes[path] = random.choice(VALUES)
     return make(changes, stamp, author, 1 + random.below(4), old)
 
 
