@@ -1,9 +1,10 @@
 """
 The power fails at every operation of the flash, and nothing that was acknowledged is lost.
 
-A script of writes, merges and evictions runs on a small ring. For each device
-operation and each kind of tear there is one image, as a cut there would leave it;
-it is opened, compared, written to and opened again. MicroPython tries samples.
+A script of writes of every kind, batches, merges and evictions runs on a small ring.
+For each device operation and each kind of tear there is one image, as a cut there
+would leave it; it is opened, compared, written to and opened again. MicroPython
+tries samples.
 """
 
 import sys
@@ -23,13 +24,14 @@ from nor_flash import (
 )
 
 from edge_peer.core import document as documents
+from edge_peer.core.document import COUNTER, LIFE, REMOVED
 from edge_peer.core.errors import StoreFull
-from edge_peer.core.limits import WHOLE
+from edge_peer.core.limits import DROP_OLDEST, WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.store import Store
 
 FULL_RUN = sys.implementation.name == "cpython"
-STEP_COUNT = 350
+STEP_COUNT = 230
 SAMPLE = 1 if FULL_RUN else 17  # every how many-th image is looked at
 NEIGHBOUR = b"neighbor"
 
@@ -38,30 +40,40 @@ def held_by(store):
     return {id: documents.decode(body) for id, body in store.scan("c")}
 
 
-def open_log(flash, evict=lambda collection, id, body, may_lose: False, before_erase=lambda: []):
-    return FlashLog(flash, {WHOLE: (None, 100)}, evict, before_erase, flash.program_size)
+def keep_all(collection, id, body, may_lose):
+    return False
 
 
-def open_store(flash):
+def open_log(flash, evict=keep_all, before_erase=lambda: [], count_max=100):
+    return FlashLog(flash, {WHOLE: (None, count_max)}, evict, before_erase, flash.program_size)
+
+
+def open_store(flash, policies=None):
+    count_max = 100 if policies is None else 40  # so few that the policy is asked
     return Store(
-        lambda evict, before_erase: open_log(flash, evict, before_erase),
+        lambda evict, before_erase: open_log(flash, evict, before_erase, count_max),
         b"board",
         lambda: None,
         lambda size: b"\7" * size,
+        policies=policies,
     )
 
 
 class Script:
     """Random operations on a store, and what they must leave behind wherever the power fails."""
 
-    def __init__(self, seed, program_size):
+    def __init__(self, seed, program_size, policies=None):
         self.label = "seed %d, program size %d" % (seed, program_size)
         self.image_count = 0
         self.gone_count = 0
+        self.evicted_count = 0  # by name
+        self.lost_count = 0  # gone, and not at the Big Peer
+        self._policies = policies
+        self._named = []  # what the step that is running has evicted by name
         self._random = Random(seed)
         self._tear_random = Random(seed + 1)
         self.flash = Flash(7, program_size)
-        self._store = open_store(self.flash)
+        self._store = open_store(self.flash, policies)
         self._seen = 0
         self._images = []  # (label, flash) of the step that is running
         self._held = {}  # id -> document, as acknowledged
@@ -70,11 +82,13 @@ class Script:
         self.flash.before_operation = self._take_images
 
     def run(self, step_count):
-        steps = (self._insert, self._insert, self._update, self._batch, self._merge)
+        steps = (self._insert, self._insert, self._update, self._many, self._merge)
+        steps += (self._delete, self._count, self._remove, self._evict, self._batch)
         for step in range(step_count):
             before = dict(self._held)
+            self._named = []
             try:
-                if self._random.below(8) == 0:
+                if self._random.below(40 if self._policies else 8) == 0:
                     self._learn()
                 else:
                     self._random.choice(steps)()
@@ -84,6 +98,8 @@ class Script:
             for label, flash in self._images:
                 self._check(flash, before, "%s, step %d, %s" % (self.label, step, label))
             self._images = []
+            self.lost_count += len(self._lost(before, self._held))
+            assert self._store.status()["lost_writes"] >= self.lost_count, self.label
             self._used |= self._own_writes(self._held)
 
     # The steps
@@ -95,12 +111,42 @@ class Script:
     def _insert(self):
         self._store.write([("c", None, {"v": self._value()})])
 
-    def _update(self):
+    def _change(self, changes):
         if self._held:
-            id = self._random.choice(sorted(self._held))
-            self._store.write([("c", id, {self._random.choice("vw"): self._value()})])
+            self._store.write([("c", self._random.choice(sorted(self._held)), changes)])
+
+    def _update(self):
+        self._change({self._random.choice("vw"): self._value()})
+
+    def _delete(self):
+        self._change({LIFE: (REMOVED, None)})
+
+    def _count(self):
+        self._change({"counter": (COUNTER, self._random.below(100) - 30)})
+
+    def _remove(self):
+        self._change({self._random.choice(("v", "w", "counter")): (REMOVED, None)})
 
     def _batch(self):
+        """Statements that see each other, and what a link brings between them."""
+        with self._store.batch():
+            for _ in range(1 + self._random.below(3)):
+                step = self._random.choice((self._insert, self._update, self._delete, self._count))
+                step()
+                id = self._random.choice(("batch1", "batch2"))
+                self._store.write([("c", id, {"v": self._value(), "n": (COUNTER, 1)})])
+
+    def _evict(self):
+        ids = sorted(self._held)
+        ids = [self._random.choice(ids) for _ in range(1 + self._random.below(4)) if ids]
+        before = held_by(self._store)
+        self._store.evict([("c", id) for id in set(ids)])
+        self._named = [id for id in set(ids) if self._store.body("c", id) is None]
+        self.evicted_count += len(self._named)
+        for id in self._named:
+            assert self._store.is_durable(before[id])
+
+    def _many(self):
         writes = []
         for i in range(2 + self._random.below(4)):
             id = None if i % 2 else "shared%d" % self._random.below(9)
@@ -136,26 +182,38 @@ class Script:
     def _check(self, flash, before, label):
         """All of the step's writes are there or none; of the others only what may go is not."""
         self.image_count += 1
-        store = open_store(flash)
+        store = open_store(flash, self._policies)
         found = held_by(store)
         for id in found:
             assert found[id] in (before.get(id), self._held.get(id)), label
         changed = [id for id in self._held if self._held[id] != before.get(id)]
         written = [found[id] == self._held[id] for id in changed if id in found]
         assert all(written) or not any(written), label
+        lost = self._lost(before, found)
+        assert store.status()["lost_writes"] >= self.lost_count + len(lost), label
+        assert len(set([id in found for id in self._named])) < 2, label
         for id in before:
             if id not in found:
-                self._check_gone(store, before[id], label)
+                self._check_gone(store, before[id], label, id in lost)
         if written and all(written):
             for id in changed:
                 assert id in found, label
         self._check_write(flash, store, found, label)
 
-    def _check_gone(self, store, document, label):
+    def _lost(self, before, found):
+        """Return the ids of what is gone, and not at the Big Peer."""
+        gone = [id for id in before if id not in found]
+        return [id for id in gone if not self._store.is_durable(before[id])]
+
+    def _check_gone(self, store, document, label, is_lost):
         self.gone_count += 1
         for cell in document.values():
-            assert cell.seq <= self._store.durable_seq(cell.author), label
             assert cell.seq <= store.evicted[cell.author], label
+        if is_lost:
+            assert self._policies and not documents.is_deleted(document), label
+            for cell in document.values():
+                is_ours = cell.author == self._store.author
+                assert is_ours or cell.seq <= self._store.durable_seq(cell.author), label
 
     def _check_write(self, flash, store, found, label):
         """The store takes writes, with a number and a stamp of their own."""
@@ -165,7 +223,7 @@ class Script:
         used = self._used | self._own_writes(found)
         assert ("seq", cell.seq) not in used and ("stamp", cell.stamp) not in used, label
         if self.image_count % 5 == 0:
-            again = held_by(open_store(flash))
+            again = held_by(open_store(flash, self._policies))
             assert again.pop("after") == {"v": cell}, label
             for id in again:
                 assert again[id] == found[id], label
@@ -182,10 +240,16 @@ class Script:
 
 @slow
 def test_nothing_acknowledged_is_lost_wherever_the_power_fails():
-    for seed, program_size in ((31, 1), (32, 256)):
-        script = Script(seed, program_size)
+    for seed, program_size, policies in (
+        (31, 1, None),
+        (32, 256, None),
+        (33, 1, {WHOLE: DROP_OLDEST}),
+    ):
+        script = Script(seed, program_size, policies)
         script.run(STEP_COUNT)
-        assert min(script.flash.erase_counts) > 0 and script.gone_count > 0
+        assert min(script.flash.erase_counts) > 0
+        assert script.gone_count > 0 and script.evicted_count > 0
+        assert (script.lost_count > 0) == bool(policies)
         assert script.image_count * SAMPLE > 5 * STEP_COUNT
 
 
