@@ -48,7 +48,7 @@ format: setup ## Rewrite the sources in the house format
 size: setup ## Count what a board carries: source lines and bytes of .mpy
 	$(VENV)/python -m edge_tools.size
 
-bench-store: setup ## Compare what the store costs with sqlite3 (options in BENCH_ARGS)
+bench-store: setup ## Compare what the store costs with sqlite3, and Ditto if it is there (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/store.py $(BENCH_ARGS)
 
 bench-flash: setup ## Count erases and bytes programmed on a model of flash, beside littlefs

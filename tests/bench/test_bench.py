@@ -16,7 +16,7 @@ def test_the_last_line_of_a_quick_run_is_one_json_object_of_figures():
     figures = json.loads(done.stdout.splitlines()[-1])
     assert "insert_one_cpu_us" in figures
     for figure in figures.values():
-        assert list(figure) == ["ours", "reference", "goal", "met"]
+        assert list(figure)[:4] == ["ours", "reference", "goal", "met"]
         assert figure["ours"] > 0 < figure["reference"]
 
 
