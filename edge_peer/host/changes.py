@@ -17,6 +17,7 @@ class Changes:
     totals: dict[str, tuple[int, int]] = field(default_factory=dict)  # to add: documents, bytes
     gone: set[int] = field(default_factory=set)  # arrivals
     evicted: list[tuple[str, str]] = field(default_factory=list)  # collection, id
+    has_entries: bool = False  # of the store's own, or pieces: what no arrival leads to
 
     def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
         groups = [ATTACHMENTS] if collection in HIDDEN else [WHOLE]

@@ -3,7 +3,8 @@ The tables of host/storage.py, and how a store of an older version becomes a new
 
     doc      arrival INTEGER PRIMARY KEY | collection | id | body | relayed
     entry    id | body                                       the store's own ("meta")
-    total    name | documents | bytes | arrival_max          of each group that has any
+    total    name | documents | bytes | arrival_max          of each group that has any, or
+                                                             had at that arrival: totals.py
     catalog  number | collection | name | paths              what CREATE INDEX made
 
 The pieces of attachments are rows of `doc` whose arrivals are below 0.
@@ -61,6 +62,12 @@ _NEW = f"""
     INSERT INTO total VALUES ('{WHOLE}', 0, 0, 0);
     {_CATALOG}
     PRAGMA application_id = {APPLICATION_ID};
+"""
+# What came after the arrival that `total` has: by collection and relayed, as in `total`.
+UNCOUNTED = f"""
+    SELECT collection, relayed, count(*),
+        sum(length(CAST(id AS BLOB)) + length(body) + {OVERHEAD_BYTES}), max(arrival)
+    FROM doc WHERE arrival > ? GROUP BY collection, relayed
 """
 # What each version lacks that the next has. 1 had one row about all documents in `total`.
 _STEPS = {

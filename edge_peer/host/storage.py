@@ -29,12 +29,15 @@ from edge_peer.host.eviction import FIRST_PIECE, Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
 from edge_peer.host.schema import index_the_oldest, size_of
 from edge_peer.host.sqlite_file import SqliteFile
+from edge_peer.host.totals import Totals
 
 if TYPE_CHECKING:
     from edge_peer.core.expression import Node
     from edge_peer.core.limits import Limit, Limits
     from edge_peer.core.log import Evict, Put
     from edge_peer.core.store import BeforeErase
+
+    Row = tuple[int, int, bytes]  # arrival, relayed, body
 
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000
@@ -47,7 +50,9 @@ FOUND_BYTES = 1 << 20
 MANY = 8  # puts of which it pays to try them all at once
 NO_LIMIT = (1 << 63) - 1
 
+LOOK = "SELECT arrival, relayed, body FROM doc WHERE collection = ? AND id = ?"
 INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
+CHANGE = "UPDATE doc SET arrival = ?, relayed = ?, body = ? WHERE arrival = ?"
 
 
 def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) -> SqliteLog:
@@ -86,10 +91,12 @@ class SqliteLog(SqliteFile):
         self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
         self.evicted_count = 0
         self.on_gone: Callable[[tuple[str, str]], None] | None = None  # told (collection, id)
-        self.arrival_max = 0
         self._before_erase = before_erase
-        self._totals: dict[str, tuple[int, int]] = {}  # of each group: documents, bytes
+        self.arrival_max = 0
+        # What get() found last: a write looks twice at what it changes, then changes it.
+        self._last_read: tuple[str, str, Row | None] | None = None
         super().__init__(path)
+        self._totals = Totals(self._db)
         self._eviction = Eviction(self._db, evict)
         self._indexes = Indexes(self._db)
         try:
@@ -105,11 +112,12 @@ class SqliteLog(SqliteFile):
     def get(self, collection: str, id: str) -> bytes | None:
         if collection == META:
             rows = self._rows("SELECT body FROM entry WHERE id = ?", id)
-        else:
-            rows = self._rows(
-                "SELECT body FROM doc WHERE collection = ? AND id = ?", collection, id
-            )
-        return rows[0][0] if rows else None
+            return rows[0][0] if rows else None
+        last = self._last_read
+        if last is None or last[1] != id or last[0] != collection:
+            rows = self._rows(LOOK, collection, id)
+            last = self._last_read = (collection, id, rows[0] if rows else None)
+        return None if last[2] is None else last[2][2]
 
     def since(self, arrival: int, limit: int) -> list[Put]:
         return self._rows(
@@ -148,7 +156,7 @@ class SqliteLog(SqliteFile):
 
     def totals(self, group: str) -> tuple[int, int]:
         """Return how many documents a group has, and their bytes."""
-        return self._totals.get(group, (0, 0))
+        return self._totals.of(group)
 
     def status(self) -> dict[str, int]:
         document_count, document_bytes = self.totals(WHOLE)
@@ -202,9 +210,10 @@ class SqliteLog(SqliteFile):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 write(changes)
-                totals = self._write_totals(changes)
+                counted_at = self._totals.write(changes)
                 self._db.execute("COMMIT")
             except BaseException as error:
+                self._last_read = None
                 with suppress(sqlite3.Error):  # some errors have rolled back already
                     self._db.execute("ROLLBACK")
                 if isinstance(error, StoreFull):
@@ -212,7 +221,8 @@ class SqliteLog(SqliteFile):
                 else:
                     self._eviction.again()
                 raise
-        self._totals.update(totals)
+        self._last_read = None
+        self._totals.take(changes, counted_at)
         self.arrival_max = changes.arrival_max
         self.evicted_count += len(changes.evicted)
         if self.on_gone is not None:
@@ -250,14 +260,22 @@ class SqliteLog(SqliteFile):
         changes.arrival_max = max(changes.arrival_max, arrival)
         if collection == META:
             self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
+            changes.has_entries = True
             return
         if collection in HIDDEN:
             self._piece_arrival += 1
             arrival = self._piece_arrival
-        row = (arrival, collection, id, body, is_relayed)
-        if not self._db.execute(INSERT, row).rowcount:
-            self._remove(changes, self._found([(collection, id)]))
-            self._db.execute(INSERT, row)
+            changes.has_entries = True
+        last, self._last_read = self._last_read, None
+        old = last[2] if last is not None and last[:2] == (collection, id) else None
+        if old is None:
+            row = (arrival, collection, id, body, is_relayed)
+            if not self._db.execute(INSERT, row).rowcount:
+                old = self._db.execute(LOOK, (collection, id)).fetchone()
+        if old is not None:
+            self._db.execute(CHANGE, (arrival, is_relayed, body, old[0]))
+            changes.count(collection, bool(old[1]), -1, -size_of(id, len(old[2])))
+            changes.gone.add(old[0])
         changes.count(collection, is_relayed, 1, size_of(id, len(body)))
 
     def _found(self, keys: list[tuple[str, str]]) -> dict[int, Leaving]:
@@ -306,21 +324,6 @@ class SqliteLog(SqliteFile):
         self._remove(changes, documents)
         for put in self._before_erase():
             self._put(changes, put, False)
-
-    def _write_totals(self, changes: Changes) -> dict[str, tuple[int, int]]:
-        """Return the new totals of the groups that the transaction changes."""
-        totals = {}
-        for group in {WHOLE, *changes.totals}:
-            before, more = self.totals(group), changes.totals.get(group, (0, 0))
-            totals[group] = (before[0] + more[0], before[1] + more[1])
-        self._db.executemany(
-            "REPLACE INTO total VALUES (?, ?, ?, ?)",
-            [(group, *total, changes.arrival_max) for group, total in totals.items()],
-        )
-        for group, total in totals.items():
-            if not total[0] and group != WHOLE:
-                self._db.execute("DELETE FROM total WHERE name = ?", (group,))
-        return totals
 
     # Indexes
 
@@ -399,9 +402,7 @@ class SqliteLog(SqliteFile):
         self._indexes.load()
         newest = self._rows("SELECT max(arrival) FROM doc WHERE arrival < 0")[0][0]
         self._piece_arrival = newest or FIRST_PIECE
-        for group, count, size, arrival_max in self._rows("SELECT * FROM total"):
-            self._totals[group] = (count, size)
-            self.arrival_max = max(self.arrival_max, arrival_max)
+        self.arrival_max = self._totals.load()
 
 
 def _sentence(group: str, limit: Limit, count: int, size: int) -> str:

@@ -375,6 +375,31 @@ LIMITS = {
 }
 
 
+def test_totals_are_those_of_the_rows_whatever_came_before_a_kill(medium):
+    log = medium()
+    random = Random(7)
+    arrival = 0
+    for step in range(300):
+        label = f"seed 7, step {step}"
+        for _ in range(random.below(4)):
+            arrival += 1
+            key = (random.choice("cd*"), f"ä{random.below(20)}")
+            if random.below(2):
+                log.get(*key)
+            if random.below(9) == 0:
+                log.drop([key])
+            relayed = [arrival] if random.below(3) == 0 else []
+            log.commit([(*key, arrival, random.bytes(random.below(99)))], relayed)
+        if random.below(9) == 0:
+            log.commit([(META, "state", arrival, b"s")])
+        if random.below(3) == 0:
+            log = medium()
+        rows = rows_of_groups(log)
+        for group in (WHOLE, RELAYED, "c", "d"):
+            assert log.totals(group) == rows.get(group, (0, 0)), label
+        assert log.arrival_max == arrival, label
+
+
 def test_every_limit_holds_and_every_total_is_that_of_its_rows(medium):
     def evict(collection, id, body, may_lose):
         return body[0] % 3 == 0 or (may_lose and body[0] % 3 == 1)

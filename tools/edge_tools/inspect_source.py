@@ -185,7 +185,7 @@ class SqliteStore:
     def used_bytes(self) -> int | None:
         where = f" WHERE name = '{WHOLE}'" if self.version > 1 else ""
         used = self._value("SELECT max(bytes) FROM total" + where)
-        return used if isinstance(used, int) else None
+        return used + self._uncounted()[1] if isinstance(used, int) else None
 
     def relayed(self) -> tuple[int, int] | None:
         if self.version < 2:
@@ -195,7 +195,21 @@ class SqliteStore:
             for name in ("documents", "bytes")
         ]
         documents, size = (value if isinstance(value, int) else 0 for value in counted)
-        return documents, size
+        more_documents, more_bytes = self._uncounted("relayed = 1")
+        return documents + more_documents, size + more_bytes
+
+    def _uncounted(self, condition: str = "1") -> tuple[int, int]:
+        """Return what came after the arrival that `total` has: documents, bytes."""
+        size = f"length(CAST(id AS BLOB)) + length(body) + {schema.OVERHEAD_BYTES}"
+        sums = [
+            self._value(
+                f"SELECT {sum} FROM doc"
+                f" WHERE arrival > (SELECT max(arrival_max) FROM total) AND {condition}"
+            )
+            for sum in ("count(*)", f"sum({size})")
+        ]
+        documents, size_sum = (value if isinstance(value, int) else 0 for value in sums)
+        return documents, size_sum
 
     def _whole(self, rows: "Iterator[Put]") -> "Iterator[Put]":
         for row in rows:
