@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ATTACHMENT_BYTES_MAX = 16 << 20  # to compare it with its id makes all others wait
 WANT_COUNT_MAX = 16  # blobs on their way at once
 ASKED_MS = 10_000  # without a word from the neighbour, a piece is asked for again
+PASSED_ON_MS = 30_000  # who waits asks again before that
 ASKERS_MAX = 8  # neighbours that wait for the same blob, or that offer it
 OFFER_COUNT_MAX = 32  # of neighbours, passed on
 COMMIT_PIECES_MAX = 64  # pieces in one commit
@@ -52,6 +53,7 @@ class Want:
         self.missing = bytearray((piece_count(size) + 7) // 8)
         self.missing_count = 0
         self.user_count = 0  # who here waits for all of it
+        self.until_ms = 0  # how long a neighbour waits for some of it
         self.asked: dict[int, tuple[object, int]] = {}  # piece -> link, until when
         self.lacking: dict[object, int] = {}  # link -> until when it is not asked
         self.error: StoreFull | None = None
@@ -65,7 +67,9 @@ class Want:
             self.missing[number >> 3] ^= 1 << (number & 7)
             self.missing_count += 1 if is_missing else -1
 
-    def runs_for(self, link: object, now_ms: int, room: int) -> "list[tuple[int, int]]":
+    def runs_for(
+        self, link: object, now_ms: int, room: int, count_max: int
+    ) -> "list[tuple[int, int]]":
         """Choose up to `room` pieces that nobody is asked for: [(number, count)]."""
         runs: list[tuple[int, int]] = []
         if self.lacking.get(link, now_ms) > now_ms:
@@ -79,12 +83,14 @@ class Want:
                 asked = self.asked.get(number)
                 if not self.lacks(number) or (asked is not None and asked[1] > now_ms):
                     continue
-                self.asked[number] = (link, now_ms + ASKED_MS)
-                room -= 1
                 if runs and sum(runs[-1]) == number:
                     runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-                else:
+                elif len(runs) < count_max:
                     runs.append((number, 1))
+                else:
+                    return runs
+                self.asked[number] = (link, now_ms + ASKED_MS)
+                room -= 1
         return runs
 
     def asked_of(self, link: object, now_ms: int) -> "list[int]":
@@ -93,8 +99,12 @@ class Want:
 
     def forget(self, link: object) -> None:
         """Nothing more is to be expected of it."""
-        for number in [n for n, asked in self.asked.items() if asked[0] is link]:
-            del self.asked[number]
+        self.forget_some(link, list(self.asked))
+
+    def forget_some(self, link: object, numbers: "list[int]") -> None:
+        for number in numbers:
+            if number in self.asked and self.asked[number][0] is link:
+                del self.asked[number]
 
 
 class Attachments:
@@ -163,9 +173,7 @@ class Attachments:
         """Ask neighbours for what is not here, until `unwant`; raises StoreFull."""
         want = self._open_want(token.id, token.size)
         want.user_count += 1
-        for number in range(piece_count(token.size)):
-            if self.read(token.id, number) is None:
-                want.set(number, True)
+        self._miss_all(want)
         self._store.wake()
         return want
 
@@ -175,22 +183,35 @@ class Attachments:
             del self.wants[want.id]
             self._store.ask_again()
 
-    def pass_on(self, id: bytes, size: int, numbers: "list[int]") -> bool:
-        """A neighbour waits for these; return False if there is no room for them."""
+    def pass_on(self, id: bytes, size: int, numbers: "list[int]", now_ms: int) -> bool:
+        """A neighbour waits for these, a while; return False if there is no room for them."""
         try:
             want = self._open_want(id, size)
         except (StoreFull, ValueError):
             return False
+        want.until_ms = now_ms + PASSED_ON_MS
         for number in numbers:
-            want.set(number, self.read(id, number) is None)
+            want.set(number, True)
         self._store.wake()
         return True
 
-    def put(self, id: bytes, number: int, data: bytes) -> None:
+    def forget_wants(self, now_ms: int) -> None:
+        """Ask no longer for what nobody waits for."""
+        for want in list(self.wants.values()):
+            if not want.user_count and want.until_ms <= now_ms:
+                del self.wants[want.id]
+                self.offers.pop(want.id, None)  # if the Big Peer waited: it is offered again
+                self._store.ask_again()
+
+    def wake(self) -> None:
+        self._store.wake()
+
+    def put(self, id: bytes, number: int, data: bytes, now_ms: int) -> None:
         """Take what a neighbour sent, durably: from piece `number` on, those that we lack."""
         want = self.wants.get(id)
         if want is None:
             return
+        want.until_ms = max(want.until_ms, now_ms + PASSED_ON_MS)
         name = name_of(id)
         puts = []
         numbers = []
@@ -248,25 +269,19 @@ class Attachments:
             if not self._store.keeps_all and name_of(id) not in self.kept:
                 yield id, size, links
 
-    def take_offer(self, id: bytes, size: int, link: "Any") -> bool:
+    def take_offer(self, id: bytes, size: int, link: "Any", now_ms: int) -> bool:
         """A neighbour has what the Big Peer may lack; return True if this is it, and has it."""
         if self._store.keeps_all and self.whole(id) is not None:
             return True
         offer = self.offers.get(id)
         if offer is None:
             if len(self.offers) >= OFFER_COUNT_MAX:
-                return False  # it will be offered again
+                del self.offers[next(iter(self.offers))]  # it will be offered again
             offer = self.offers[id] = (size, [])
         if link not in offer[1] and len(offer[1]) < ASKERS_MAX:
             offer[1].append(link)
-        if self._store.keeps_all and id not in self.wants:
-            try:
-                want = self.want(Attachment(id, size, ""))
-            except (StoreFull, ValueError):
-                del self.offers[id]
-                return False
-            if not want.missing_count:
-                self._have_all(want)
+        if self._store.keeps_all:
+            self._take_up(id, size, now_ms)
         self._store.wake()
         return False
 
@@ -330,6 +345,26 @@ class Attachments:
         for start in range(0, len(puts), count):
             self._log.commit(puts[start : start + count])
 
+    def _take_up(self, id: bytes, size: int, now_ms: int) -> None:
+        """As the Big Peer, ask for what was offered, if not for too many blobs at once."""
+        try:
+            if id not in self.wants and len(self.wants) >= WANT_COUNT_MAX:
+                raise StoreFull("too many attachments on their way")
+            want = self._open_want(id, size)
+        except (StoreFull, ValueError):
+            del self.offers[id]
+            return
+        want.until_ms = now_ms + PASSED_ON_MS
+        self._miss_all(want)
+        if not want.missing_count:
+            self._have_all(want)
+
+    def _miss_all(self, want: Want) -> None:
+        """Want all pieces that are not here."""
+        for number in range(piece_count(want.size)):
+            if self.read(want.id, number) is None:
+                want.set(number, True)
+
     def _open_want(self, id: bytes, size: int) -> Want:
         want = self.wants.get(id)
         if want is None:
@@ -343,7 +378,7 @@ class Attachments:
         return want
 
     def _drop_a_want(self) -> None:
-        """Make room for another; the oldest that only neighbours wait for gives way."""
+        """Make room for another; one that only neighbours wait for gives way."""
         for id in list(self.wants):
             if not self.wants[id].user_count:
                 del self.wants[id]
@@ -352,14 +387,14 @@ class Attachments:
 
     def _have_all(self, want: Want) -> None:
         """Everything that was waited for is here."""
-        if not want.user_count:
-            del self.wants[want.id]  # the neighbours get it from the log
-            self._store.ask_again()
-        elif self._store.keeps_all and want.id in self.offers:
+        if self._store.keeps_all and want.id in self.offers:
             if self.verify(want):
                 self._keep(name_of(want.id), want.size)
                 self.take_have(want.id)
-            self.unwant(want)
+            self.offers.pop(want.id, None)
+        if not want.user_count and self.wants.get(want.id) is want:
+            del self.wants[want.id]  # neighbours get it from the log
+            self._store.ask_again()
 
 
 def piece_count(size: int) -> int:

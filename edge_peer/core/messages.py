@@ -12,6 +12,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
                count | (author | seq | evicted)*
     DEFLATED 7 | the rest of the link message, deflated, from a host to a host that takes it
     ASK      6 | count | author*                        of whom the sender must know K
+    8 to 11    attachments (core/exchange.py)
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -43,6 +44,10 @@ DURABLE = 3
 DELTA = 4
 DONE = 5
 ASK = 6
+WANT = 8
+PIECES = 9
+OFFER = 10
+HAVE = 11
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -53,6 +58,7 @@ RELAYS = 4  # and it is one: its log holds more than its own documents
 ALL_DURABLE = 8  # it knows that all its own writes are durable
 DIGEST = 16  # a digest of its K follows
 INFLATES = 32  # it takes DEFLATED
+ATTACHES = 64  # it takes messages about attachments
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
@@ -92,6 +98,9 @@ Delta = namedtuple(
 Done = namedtuple(
     "Done", ("previous", "cursor", "own_seq", "entries")
 )  # entries: [(author, seq, evicted)]
+
+# number: the size of the blob, or that of the first piece; runs: [(first piece, count)]
+Attached = namedtuple("Attached", ("kind", "id", "number", "runs", "data"))
 
 
 class Interner:
@@ -225,7 +234,9 @@ class Decoder:
         self.room = room
         self._delta_reader: DeltaReader | None = None
 
-    def messages(self, data: bytes) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask]":
+    def messages(
+        self, data: bytes
+    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
         while not reader.at_end():
@@ -245,6 +256,10 @@ class Decoder:
 
                     self._delta_reader = DeltaReader(self)
                 yield self._delta_reader.take(kind, reader)
+            elif WANT <= kind <= HAVE:
+                from edge_peer.core.exchange import take_message
+
+                yield take_message(kind, reader)
             else:
                 raise FormatError("message kind %d is not known here" % kind)
 

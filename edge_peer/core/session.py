@@ -129,6 +129,8 @@ class Session:
                 self._open(event, now_ms)
             else:
                 self.close_reason = event.reason
+                if self.sync is not None:
+                    self.sync.close()
                 self._on_event(self, event)
             event = self._link.next_event()
 

@@ -322,7 +322,8 @@ class Store(Knowledge):
 
     def wake(self) -> None:
         """Let links look for something to say."""
-        self._tell([])
+        for listener in list(self._listeners):
+            listener([], [])
 
     def ask_again(self) -> None:
         """Let the log ask for all documents, and what is in HIDDEN collections, anew."""

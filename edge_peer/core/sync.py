@@ -27,8 +27,10 @@ was sent before that HELLO was heard.
 """
 
 from edge_peer.core.errors import QueryError, RemoteProtocolError
+from edge_peer.core.limits import ATTACHMENTS
 from edge_peer.core.messages import (
     ALL_DURABLE,
+    ATTACHES,
     DEFLATED,
     DIGEST,
     DURABLE,
@@ -40,6 +42,7 @@ from edge_peer.core.messages import (
     WANTS_ALL,
     WANTS_UNDURABLE,
     Ask,
+    Attached,
     Decoder,
     Delta,
     Done,
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from edge_peer.core.exchange import Exchange
     from edge_peer.core.receiver import Receiver
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
@@ -68,7 +72,7 @@ ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
 # The whole protocol: state -> message kinds that the neighbour may send.
 WAITING = "waiting"  # for its first HELLO
 STARTED = "started"
-ACCEPTS = {WAITING: (Hello,), STARTED: (Hello, Ask, Know, Durable, Delta, Done)}
+ACCEPTS = {WAITING: (Hello,), STARTED: (Hello, Ask, Know, Durable, Delta, Done, Attached)}
 
 
 class Sync:
@@ -110,6 +114,12 @@ class Sync:
         self._undurable: list[bytes] = []  # authors, to be told that we care for their D
         self._their_epoch = 0
         self._receiver: Receiver | None = None
+        self._exchange: Exchange | None = None
+
+    def close(self) -> None:
+        """Call when the link is closed."""
+        if self._exchange is not None:
+            self._exchange.close()
 
     def subscribe(self, subscriptions: "tuple[Subscription, ...]", now_ms: int) -> None:
         """Say what this side wants beside its flags; a change says HELLO again."""
@@ -148,7 +158,12 @@ class Sync:
         if size_max - len(message) < size_max // 2:
             return message
         self._sender.teaches = self._teaches()
-        return message + self._sender.next_documents(size_max - len(message), now_ms)
+        message += self._sender.next_documents(size_max - len(message), now_ms)
+        if message or not self._store.has_attachments:
+            return message
+        if not self._sender.their_flags & ATTACHES:
+            return message
+        return self._attachments().next_message(size_max, now_ms)
 
     def sent_count(self) -> int:
         return self._sender.sent_count
@@ -172,6 +187,9 @@ class Sync:
         due = [t for t in (self._hello_due_ms, self._sender.linger_until_ms) if t is not None]
         if self.state == STARTED:
             due_ms = self._sender.durable_deadline_ms()
+            if due_ms is not None:
+                due.append(due_ms)
+            due_ms = None if self._exchange is None else self._exchange.deadline_ms()
             if due_ms is not None:
                 due.append(due_ms)
         return min(due) if due else None
@@ -210,6 +228,8 @@ class Sync:
             flags, digest = flags | DIGEST, store.digest()
         if self._deflate is not None:
             flags |= INFLATES
+        if store.log.limits[ATTACHMENTS][0] != 0:
+            flags |= ATTACHES
         if not store.unsynced_count():
             flags, durable = flags | ALL_DURABLE, 0
         if not store.keeps_all:
@@ -293,6 +313,22 @@ class Sync:
         self._asked = ask.authors
         self._sender.note_authors(ask.authors)
 
+    # Attachments
+
+    def _attachments(self) -> "Exchange":
+        if self._exchange is None:
+            from edge_peer.core.exchange import Exchange
+
+            self._exchange = Exchange(
+                self._store.attachments, self._sender, self._flags, self._message_size_max
+            )
+        return self._exchange
+
+    def _handle_attached(self, part: Attached, now_ms: int) -> None:
+        if self._store.log.limits[ATTACHMENTS][0] == 0:
+            raise RemoteProtocolError("attachments, for a peer that has no room for any")
+        self._attachments().take(part, now_ms)
+
     def _handle_know(self, know: Know, now_ms: int) -> None:
         self._sender.take_knowledge(know.vector)
 
@@ -311,6 +347,7 @@ def _passes_on(flags: int, subscriptions: "Subscriptions") -> bool:
 
 
 _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
+    Attached: Sync._handle_attached,
     Know: Sync._handle_know,
     Hello: Sync._handle_hello,
     Ask: Sync._handle_ask,

@@ -20,6 +20,7 @@ from edge_peer.core.column_writer import FRESH, NUMBERED, Column, put_column
 from edge_peer.core.decimals import SCALE_MAX, float_of, number_of
 from edge_peer.core.errors import FormatError, QueryError
 from edge_peer.core.evaluate import MISSING, sort_key
+from edge_peer.core.exchange import Exchange, put_message
 from edge_peer.core.execute import Executor
 from edge_peer.core.frame import FrameDecoder
 from edge_peer.core.frame import encode as encode_frame
@@ -28,8 +29,15 @@ from edge_peer.core.messages import (
     ALL_DURABLE,
     DIGEST,
     DURABLE,
+    HAVE,
     KNOW,
+    OFFER,
+    PIECES,
+    RELAYS,
+    WANT,
+    WANTS_ALL,
     Ask,
+    Attached,
     Decoder,
     Delta,
     Done,
@@ -554,10 +562,29 @@ def dones(draw):
     return Done(previous, previous + more, own_seq, entries)
 
 
+blob_ids = st.sampled_from([A + A, A + B]) | st.binary(min_size=16, max_size=16)
+
+
+@st.composite
+def attached(draw):
+    kind = draw(st.sampled_from([WANT, PIECES, OFFER, HAVE]))
+    number = 0 if kind == HAVE else draw(st.integers(0, 20) | st.integers(0, 1 << 24))
+    runs, data = [], b""
+    if kind == WANT:
+        end, last = 0, (number + 511) // 512
+        while end < last and draw(st.booleans()) and len(runs) < 16:
+            start = draw(st.integers(end, last - 1))
+            runs.append((start, draw(st.integers(1, min(256, last - start)))))
+            end = sum(runs[-1])
+    elif kind == PIECES:
+        data = bytes(draw(st.integers(0, 4) | st.sampled_from([512, 1024, 1030])))
+    return Attached(kind, draw(blob_ids), number, runs, data)
+
+
 conversations = st.lists(
     st.tuples(st.just(KNOW), vectors)
     | st.tuples(st.just(DURABLE), vectors)
-    | st.tuples(st.none(), hellos() | deltas() | dones() | asks),
+    | st.tuples(st.none(), hellos() | deltas() | dones() | asks | attached()),
     max_size=4,
 )
 
@@ -570,6 +597,8 @@ def said(encoder, part):
         return encoder.hello(content)
     if isinstance(content, Done):
         return encoder.done(content)
+    if isinstance(content, Attached):
+        return put_message(content)
     if isinstance(content, Ask):
         return encoder.ask(content.authors)
     puts = [(record[0], record[1], content.cursor, b"") for record in content.records]
@@ -635,6 +664,33 @@ def test_any_bytes_from_a_neighbour_are_messages_or_a_format_error(all_wires):
                     )
         if not whole:
             break
+
+
+class Neighbour:
+    their_flags = RELAYS | WANTS_ALL
+
+
+@given(st.sampled_from([0, RELAYS, WANTS_ALL]), st.lists(attached(), max_size=12), wires())
+def test_whatever_a_neighbour_says_of_attachments_is_taken_and_bounded(flags, said, noise):
+    """What it makes us keep in memory has a limit, and what we answer is legal."""
+    store = open_store(keeps_all=flags == WANTS_ALL)
+    own = store.attachments.attach(bytes(1_500), "a/b")
+    for wire in noise:
+        said += [one for one in hear(Decoder(A, 1 << 20), wire)[0] if isinstance(one, Attached)]
+    exchange = Exchange(store.attachments, Neighbour, flags, 4_096)
+    for now_ms, message in enumerate(said):
+        exchange.take(message, now_ms)
+        answer = exchange.next_message(2_048, now_ms)
+        assert len(answer) <= 2_048
+        assert hear(Decoder(A, 1 << 20), answer)[1]
+        assert len(store.attachments.wants) <= 16 and len(store.attachments.offers) <= 32
+        due_ms = exchange.deadline_ms()
+        assert due_ms is None or due_ms > now_ms
+    assert all(store.attachments.read(own.id, number) is not None for number in range(3))
+    exchange.close()
+    while exchange.next_message(2_048, 100_000):
+        pass
+    assert not [want for want in store.attachments.wants.values() if want.asked_of(exchange, 0)]
 
 
 def varints(*numbers):
