@@ -11,7 +11,7 @@ Runs on CPython and MicroPython.
 from helpers import Random, raises
 
 from edge_peer.core.errors import StorageError, StoreFull
-from edge_peer.core.limits import RELAYED, WHOLE
+from edge_peer.core.limits import ATTACHMENTS, KEPT, PIECES, RELAYED, WHOLE
 from edge_peer.core.log import META
 
 LIMIT = 10_000  # more than a medium holds
@@ -506,6 +506,46 @@ def limits_of_bytes_hold_for_the_whole_store_below_what_the_medium_gives(open_lo
         assert log.totals(WHOLE)[1] <= 2000
     with raises(StoreFull):
         log.commit([put(arrival, "c", 150) for arrival in range(60, 75)])
+
+
+def limits_pieces_of_attachments_are_a_group_apart_that_nobody_sees(open_log):
+    limits = {WHOLE: (None, 50), ATTACHMENTS: (6_000, None)}
+    asked = []
+
+    def evict(collection, id, body, may_lose):
+        asked.append(collection)
+        return True
+
+    log = open_log(evict, nothing, limits)
+    for arrival in range(1, 11):
+        log.commit([put(arrival)])
+    for number in range(40):
+        log.commit([(PIECES, "p%02d" % number, 0, bytes([number]) * 512), (KEPT, "k", 0, b"")])
+        assert 0 < log.totals(ATTACHMENTS)[1] <= 6_000
+    assert set(asked) <= {PIECES, KEPT} and log.get(PIECES, "p00") is None
+    for _ in range(2):
+        assert len(contents(log)[0]) == 10 and log.collections() == ["c"]
+        assert log.status()["attachment_bytes"] == log.totals(ATTACHMENTS)[1]
+        assert log.get(PIECES, "p39") == bytes([39]) * 512
+        assert len(list(log.scan(PIECES))) + len(list(log.scan(KEPT))) == log.totals(ATTACHMENTS)[0]
+        assert log.arrival_max == 10 and log.status()["evicted"] == 0
+        log = open_log(evict, nothing, limits)
+    log.drop([(PIECES, "p39")])
+    assert log.get(PIECES, "p39") is None and log.get(KEPT, "k") == b""
+    log.commit([(PIECES, "p39", 0, b"again"), (PIECES, "p39", 0, b"and again")])
+    assert log.get(PIECES, "p39") == b"and again"
+
+
+def limits_pieces_that_must_stay_let_no_more_come(open_log):
+    log = open_log(keep_all, nothing, {WHOLE: (None, 10), ATTACHMENTS: (3_000, None)})
+    log.commit([(PIECES, "p%d" % number, 0, bytes(512)) for number in range(3)])
+    log.commit([put(1)])
+    before = contents(log), log.totals(ATTACHMENTS)
+    with raises(StoreFull, "3000"):
+        log.commit([(PIECES, "q%d" % number, 0, bytes(512)) for number in range(4)])
+    assert (contents(log), log.totals(ATTACHMENTS)) == before
+    log.commit([put(2), (PIECES, "q", 0, bytes(512))])
+    assert len(contents(log)[0]) == 2 and log.totals(ATTACHMENTS)[0] == 4
 
 
 LIMIT_CHECKS = {name[7:]: check for name, check in globals().items() if name.startswith("limits_")}
