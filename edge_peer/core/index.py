@@ -37,21 +37,24 @@ class Index:
 
     def candidates(self, key_hash: int) -> "list[int]":
         """Return the locations that may be the key's."""
-        tag, bucket = self._home(key_hash)
-        found = [entry & LOCATION_MASK for entry in self._spilled if entry >> LOCATION_BITS == tag]
-        for one in self._buckets(tag, bucket):
-            for entry in self._slots[4 * one : 4 * one + 4]:
+        tag, firsts = self._home(key_hash)
+        found = []
+        for first in firsts:
+            for entry in self._slots[first : first + 4]:
                 if entry >> LOCATION_BITS == tag:
                     found.append(entry & LOCATION_MASK)
+        for entry in self._spilled:
+            if entry >> LOCATION_BITS == tag:
+                found.append(entry & LOCATION_MASK)
         return found
 
     def add(self, key_hash: int, location: int) -> None:
         """Enter a new key."""
-        tag, bucket = self._home(key_hash)
+        tag, firsts = self._home(key_hash)
         entry = tag << LOCATION_BITS | location
-        slot = self._slot_of(0, tag, bucket)
+        slot = self._slot_of(0, firsts)
         if slot < 0:
-            self._make_room(entry, bucket)
+            self._make_room(entry, firsts[0] >> 2)
         else:
             self._slots[slot] = entry
 
@@ -68,28 +71,29 @@ class Index:
                 if entry:
                     yield entry & LOCATION_MASK
 
-    def _home(self, key_hash: int) -> "tuple[int, int]":
-        return (key_hash & _TAG_MASK) or 1, (key_hash >> 10) % self._bucket_count
+    def _home(self, key_hash: int) -> "tuple[int, tuple[int, ...]]":
+        """Return the tag of a key and the first slots of its buckets, mostly two."""
+        tag = (key_hash & _TAG_MASK) or 1
+        bucket = (key_hash >> 10) % self._bucket_count
+        other = self._other(tag, bucket)
+        return tag, (4 * bucket,) if bucket == other else (4 * bucket, 4 * other)
 
     def _other(self, tag: int, bucket: int) -> int:
         return (tag * _STEP - bucket) % self._bucket_count
 
-    def _buckets(self, tag: int, bucket: int) -> "tuple[int, ...]":
-        other = self._other(tag, bucket)
-        return (bucket,) if bucket == other else (bucket, other)
-
-    def _slot_of(self, entry: int, tag: int, bucket: int) -> int:
+    def _slot_of(self, entry: int, firsts: "tuple[int, ...]") -> int:
         """Return the slot of an entry, or with 0 one that is free; -1 if there is none."""
-        for one in self._buckets(tag, bucket):
-            for slot in range(4 * one, 4 * one + 4):
-                if self._slots[slot] == entry:
+        for slot in firsts:
+            for one in self._slots[slot : slot + 4]:
+                if one == entry:
                     return slot
+                slot += 1
         return -1
 
     def _replace(self, key_hash: int, location: int, entry: int) -> None:
-        tag, bucket = self._home(key_hash)
+        tag, firsts = self._home(key_hash)
         old = tag << LOCATION_BITS | location
-        slot = self._slot_of(old, tag, bucket)
+        slot = self._slot_of(old, firsts)
         if slot >= 0:
             self._slots[slot] = entry
             return
