@@ -105,11 +105,13 @@ class Records:
         self.arrival_max = max(self.arrival_max, ring.arrival_max)
         for block in ring.used():
             self._named = {}
+            ring.hold(block)
             for location, record in ring.walk(block, RECORDS_AT):
                 if record is None or not self._enter(location, record):
                     self.damaged_count += 1
                 else:
                     self._note_name(record)
+        ring.hold(-1)
         if ring.is_torn:
             self.arrival_max += ARRIVAL_LEASE
         # Of attachments there may be more than is allowed now.

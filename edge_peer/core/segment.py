@@ -90,6 +90,8 @@ class Ring:
         self.current = -1
         self.arrival_max = 0
         self.is_torn = False  # the newest segment ends in a torn write, or in a record gone bad
+        self._held = bytearray()  # a whole block, while hold() says so
+        self._held_block = -1
         self._find_segments()
         self._find_ends()
         self.free_count = self.block_count - len(self.used())
@@ -193,7 +195,14 @@ class Ring:
         view = memoryview(record)
         return record if crc32(view[HEADER_SIZE:], crc32(view[:8])) == checksum else None
 
+    def hold(self, block: int) -> None:
+        """Read a block at once, for who looks at all of it and writes nothing; -1 to let go."""
+        self._held = bytearray() if block < 0 else self._read(block, 0, BLOCK_SIZE)
+        self._held_block = block
+
     def _read(self, block: int, offset: int, size: int) -> bytearray:
+        if block == self._held_block:
+            return self._held[offset : offset + size]
         buffer = bytearray(size)
         self._device.readblocks(block, buffer, offset)
         return buffer

@@ -484,12 +484,18 @@ class Store(Knowledge):
             puts = self.log.since(self.arrival, CHECKPOINT_ARRIVALS)
             for collection, id, arrival, body in puts:
                 self.arrival = arrival
-                for cell in (self._read(collection, id, body) or {}).values():
-                    if cell.author == self.author:
-                        self.own_seq = max(self.own_seq, cell.seq)
-                        if cell.stamp > self._clock.last and id == automatic_id(cell[0], cell[1]):
-                            self._clock.last = cell.stamp  # or the id may be given again
-                    self._clock.observe(cell.stamp)
+                try:
+                    dots = documents.dots_of(body)
+                except FormatError:
+                    self._read(collection, id, body)  # counts it
+                    continue
+                for stamp, author, seq in dots:
+                    is_near = self._clock.observe(stamp)
+                    if author == self.author:
+                        self.own_seq = max(self.own_seq, seq)
+                        if not is_near and id == automatic_id(stamp, author):
+                            # Or the id may be given again.
+                            self._clock.last = max(self._clock.last, stamp)
             if len(puts) < CHECKPOINT_ARRIVALS:
                 break
         self.arrival = max(self.arrival, self.log.arrival_max)
