@@ -214,19 +214,22 @@ def decode(data: bytes) -> "Document":
 def dots_of(body: bytes) -> "list[tuple[int, bytes, int]]":
     """Return (stamp, author, seq) of each write in an encoded document; its cells are passed over.
 
-    `body` comes from a store, and was checked on its way into it.
+    Raise FormatError where these are not whole. `body` comes from a store: its cells were
+    checked on their way into it.
     """
     reader = Reader(body)
     dots = []
-    for _ in range(reader.varint()):
+    for _ in range(reader.count(CELL_COUNT_MAX)):
         author = reader.take(AUTHOR_SIZE)
-        seq = reader.varint()
-        dots.append((int.from_bytes(reader.take(STAMP_SIZE), "big"), author, seq))
-        for _ in range(reader.varint()):
+        seq = check_seq(reader.varint())
+        dots.append((check_stamp(int.from_bytes(reader.take(STAMP_SIZE), "big")), author, seq))
+        for _ in range(reader.count(CELL_COUNT_MAX)):
             path_size = reader.varint() >> 2
             reader.position += path_size
             value_size = reader.varint()
             reader.position += value_size
+    if reader.position != len(body):
+        raise FormatError("not one document")
     return dots
 
 

@@ -20,7 +20,9 @@ from edge_peer.core.document import (
     VALUE_BYTES_MAX,
     Cell,
     decode,
+    dots_of,
     encode,
+    encode_new,
     flatten,
     is_deleted,
     make,
@@ -200,6 +202,23 @@ def test_every_cut_is_noticed():
     for size in range(len(data)):
         with raises(FormatError):
             decode(data[:size])
+        with raises(FormatError):
+            dots_of(data[:size])
+
+
+def test_the_dots_are_read_without_the_cells():
+    for seed in range(100):
+        document = any_document(Random(seed))
+        assert dots_of(encode(document)) == [dot for dot, _ in runs_of(document)], "seed %d" % seed
+
+
+def test_a_new_document_is_encoded_as_its_cells_are():
+    for changes in (
+        {"b": pack(1), "a": pack("x" * 300), "m\0a": pack(None)},
+        {"a": pack(2), "n": (COUNTER, 3)},
+    ):
+        made = make(changes, 5, AUTHORS[1], 700)
+        assert encode_new(changes, 5, AUTHORS[1], 700) == encode(made)
 
 
 def test_damaged_bytes_are_read_or_refused_and_what_is_read_can_be_written():
