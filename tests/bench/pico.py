@@ -37,7 +37,7 @@ class Plan(NamedTuple):
 
 
 FULL = Plan(2_000, 96, 100, 16)
-QUICK = Plan(200, 12, 10, 8)
+QUICK = Plan(200, 12, 20, 8)  # enough calls that blocks are erased
 
 # name: (goal, at least or at most; decimals)
 FIGURES = {
