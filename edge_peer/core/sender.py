@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from edge_peer.core.sync import Subscriptions
 
 SCAN_COUNT = 32  # documents read from the log at a time
+RECORD_SHARE = (
+    128  # bytes of a message for each document in it: on a board they are in RAM together
+)
 LINGER_COUNT_MAX = 16  # as many share a message well: no reason to wait for more
 DURABLE_INTERVAL_MS = 1_000
 HEARD_COUNT_MIN = 256  # dots remembered until our cursor has passed them; beyond it we echo
@@ -244,8 +247,9 @@ class Sender:
         puts: list[Put] = []
         bodies: list[Document] = []
         room = ROOM_FACTOR * size_max
-        while self._cursor < self._store.arrival and len(puts) < RECORD_COUNT_MAX and room > 0:
-            batch = self._store.log.since(self._cursor, SCAN_COUNT)
+        count_max = min(RECORD_COUNT_MAX, size_max // RECORD_SHARE)
+        while self._cursor < self._store.arrival and len(puts) < count_max and room > 0:
+            batch = self._store.log.since(self._cursor, min(SCAN_COUNT, count_max))
             if not batch:
                 self._cursor = self._store.arrival
             for put in batch:
@@ -257,7 +261,7 @@ class Sender:
                 if needed and size + RECORD_OVERHEAD_MAX > size_max:
                     self.skipped_count += 1
                     needed = {}
-                if needed and (size > room or len(puts) == RECORD_COUNT_MAX):
+                if needed and (size > room or len(puts) == count_max):
                     room = 0
                     break
                 self._cursor = put[2]

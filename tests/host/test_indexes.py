@@ -274,7 +274,8 @@ def check_random(store, seed, document_count, query_count):
         text = predicates.any()
         label = f"seed {seed}, query {step}: {text} {predicates.arguments}"
         used_count += compare(log, where_of(text), predicates.arguments, label)
-        if not all(is_finite(value) for value in predicates.arguments.values()):
+        used = [predicates.arguments[name] for name in predicates.arguments if f":{name}" in text]
+        if not all(is_finite(value) for value in used):
             with pytest.raises(QueryError, match="NaN"):
                 run(f"SELECT _id FROM c WHERE {text}", predicates.arguments)
             continue

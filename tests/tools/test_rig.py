@@ -58,7 +58,7 @@ def test_readings_arrive_over_serial_lines_that_damage_lose_and_invent_bytes(tmp
         rows_per_s=25,
         uplinks=("lan",),
         seed=7,
-        noise_interval_bytes=500,
+        noise_interval_bytes=180,
     )
 
     async def story(rig):
