@@ -49,8 +49,8 @@ class Departure:
     def touch(self, collection: str, id: str) -> None:
         """Call when a document is read by its id."""
         if self._recent:
-            at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
-            self._recent[at >> 3] |= 1 << (at & 7)
+            place, bit = _place_of(collection, id)
+            self._recent[place] |= bit
 
     def may_go(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
         policy = self._policies.get(collection) or self._policies.get(WHOLE, REFUSE)
@@ -89,8 +89,13 @@ class Departure:
 
         Source: Corbató, "A paging experiment with the Multics system", 1968 ("clock").
         """
-        at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
-        bit = 1 << (at & 7)
-        touched = bool(self._recent[at >> 3] & bit)
-        self._recent[at >> 3] &= ~bit
+        place, bit = _place_of(collection, id)
+        touched = bool(self._recent[place] & bit)
+        self._recent[place] &= ~bit
         return touched
+
+
+def _place_of(collection: str, id: str) -> "tuple[int, int]":
+    """Return the byte and the bit that stand for a document that was read."""
+    at = crc32((collection + id).encode()) % (8 * RECENT_BYTES)
+    return at >> 3, 1 << (at & 7)
