@@ -8,6 +8,7 @@ top += ("subscriptions.py",)
 package("edge_peer", files=top, base_path="..")
 package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")
+package("edge_peer/security", base_path="..")
 
 board = ["__init__.py", "pinned.py", "storage.py", "system.py"]
 for name in ("serial",):

@@ -8,6 +8,7 @@ is at fault and therefore what the caller may do next.
       LocalProtocolError     this program called the API out of turn: a bug here
       RemoteProtocolError    the other peer broke the protocol: drop the link
         FormatError          its bytes are not what SPEC.md says: the same, one parser lower
+        CertificateError     it cannot prove that it may be here: drop the link, say why
       ConfigError            edge.json is wrong: tell the person who wrote it
       StorageError           the medium failed, or holds what this version cannot read
         StoreFull            the configured bound is reached: wait for sync, or evict, then retry
@@ -31,6 +32,14 @@ class RemoteProtocolError(EdgeError):
 
 class FormatError(RemoteProtocolError):
     pass
+
+
+class CertificateError(RemoteProtocolError):
+    """`reason` is one of the numbers of SPEC.md, "Certificates"."""
+
+    def __init__(self, reason: int, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ConfigError(EdgeError):

@@ -1,0 +1,54 @@
+"""The parsers of what is signed, on anything: they read it exactly, or refuse it as documented."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from vectors.cases import load
+
+from edge_peer.core.errors import CertificateError
+from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, encode_body, restore
+
+CERTIFICATES = [bytes.fromhex(case["certificate"]) for case in load("certificate")["certificates"]]
+
+
+@st.composite
+def damaged(draw, samples, size_max=4):
+    """One of the samples with a few bytes changed, cut out or put in."""
+    raw = bytearray(draw(st.sampled_from(samples)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(raw)))
+        raw[at : at + draw(st.integers(0, size_max))] = draw(st.binary(max_size=size_max))
+    return bytes(raw)
+
+
+@given(damaged(CERTIFICATES) | st.binary(max_size=220))
+@example(b"\xc1" * 118)
+def test_a_certificate_has_one_encoding(raw):
+    try:
+        certificate = decode(raw)
+    except CertificateError:
+        return
+    body = encode_body(
+        certificate.role,
+        certificate.serial,
+        certificate.not_before_s,
+        certificate.expiry_s,
+        certificate.app + bytes(12),
+        certificate.key,
+        certificate.is_negative,
+        certificate.name,
+        certificate.permissions,
+    )
+    assert body == raw[:-SIGNATURE_SIZE]
+    assert restore(elide(raw), certificate.app + bytes(12), certificate.key) == certificate
+
+
+@given(
+    damaged([elide(raw) for raw in CERTIFICATES]) | st.binary(max_size=180),
+    st.binary(min_size=32, max_size=32),
+)
+def test_what_a_handshake_carries_is_a_certificate_of_that_key_or_refused(elided, key):
+    try:
+        certificate = restore(elided, bytes(16), key)
+    except CertificateError:
+        return
+    assert certificate.key == key and elide(certificate.raw) == elided
