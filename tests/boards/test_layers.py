@@ -17,14 +17,29 @@ LAYERS = {
     "edge_peer/core": {"edge_peer.core"},
     "edge_peer/security": {"edge_peer.core", "edge_peer.security"},
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
-    "edge_peer": {"edge_peer.core", "edge_peer.transport"}
+    "edge_peer": {"edge_peer.core", "edge_peer.security", "edge_peer.transport"}
     | {"edge_peer.attachments", "edge_peer.config", "edge_peer.observer", "edge_peer.peer"}
     | {"edge_peer.runtime"}
     | {"edge_peer.subscriptions"}
     | {"edge_peer"},
-    "edge_peer/board": {"edge_peer.core", "edge_peer.transport", "edge_peer.board"},
-    "edge_peer/host": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"},
-    "edge_peer/bigpeer": {"edge_peer.core", "edge_peer.transport", "edge_peer.host"}
+    "edge_peer/board": {
+        "edge_peer.core",
+        "edge_peer.security",
+        "edge_peer.transport",
+        "edge_peer.board",
+    },
+    "edge_peer/host": {
+        "edge_peer.core",
+        "edge_peer.security",
+        "edge_peer.transport",
+        "edge_peer.host",
+    },
+    "edge_peer/bigpeer": {
+        "edge_peer.core",
+        "edge_peer.security",
+        "edge_peer.transport",
+        "edge_peer.host",
+    }
     | {"edge_peer.bigpeer", "edge_peer.attachments", "edge_peer.peer", "edge_peer.config"},
 }
 FLASHED_FOLDERS = ("board", "core", "security", "transport")
@@ -91,7 +106,16 @@ def test_the_manifest_lists_all_that_a_board_imports():
 
 def test_what_a_board_answers_to_a_host_answers_to():
     """edge_peer/runtime.py loads these by name; other files serve one side's own needs."""
-    names = {"system.py", "storage.py", "ble.py", "serial.py", "lan.py", "mqtt.py"}
+    names = {
+        "system.py",
+        "storage.py",
+        "crypto.py",
+        "keys.py",
+        "ble.py",
+        "serial.py",
+        "lan.py",
+        "mqtt.py",
+    }
     board, host = ({path.name for path in sources(f"edge_peer/{one}")} for one in ("board", "host"))
     assert board & names <= host, f"only on boards: {board & names - host}"
 

