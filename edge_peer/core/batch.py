@@ -5,8 +5,7 @@ Several statements in one commit: what they write waits here, and can be read.
         …
 
 Stamps are drawn when a statement runs, so that automatic ids stay as they were
-told. Dots are given at the end: what a link brings in between comes before them,
-and where that is a tombstone, an update in the batch does not bring the document back.
+told. Dots are given at the end: what a link brings in between comes before them.
 """
 
 TYPE_CHECKING = False
@@ -22,7 +21,6 @@ class Batch:
         self._store = store
         self._writes: list[Write] = []
         self._stamps: list[int] = []
-        self._updates: list[bool] = []  # of each write: the document was there
 
     def __enter__(self) -> "Batch":
         assert self._store.open_batch is None, "a batch in a batch"
@@ -33,16 +31,13 @@ class Batch:
         """Commit everything, or after an exception nothing. Raises StoreFull as a write does."""
         self._store.open_batch = None
         if kind is None and self._writes:
-            self._store.write(self._writes, self._stamps, self._updates)
+            self._store.write(self._writes, self._stamps)
 
     def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
         """As Store.write, but that nothing is durable yet."""
         store = self._store
         puts: Puts = {}
         stamps = stamps or [store.next_stamp() for _ in writes]
-        updates = [
-            id is not None and store.get(collection, id) is not None for collection, id, _ in writes
-        ]
         arrival = store.arrival
         try:
             ids = store.put(puts, writes, stamps)
@@ -51,7 +46,6 @@ class Batch:
         self.puts.update(puts)
         self._writes += writes
         self._stamps += stamps
-        self._updates += updates
         return ids
 
     def scan(

@@ -11,7 +11,15 @@ earlier ones stay, and StoreFull says how many documents that are.
 
 from edge_peer.core import document as documents
 from edge_peer.core.clock import STAMP_MAX
-from edge_peer.core.document import CELL_COUNT_MAX, COUNTER, LIFE, REMOVED, SEPARATOR
+from edge_peer.core.document import (
+    BIRTH,
+    CELL_COUNT_MAX,
+    COUNTER,
+    FIELD_COUNT_MAX,
+    LIFE,
+    REMOVED,
+    SEPARATOR,
+)
 from edge_peer.core.errors import QueryError, StoreFull
 from edge_peer.core.evaluate import MISSING, evaluate
 from edge_peer.core.find import check_arguments, found
@@ -83,7 +91,7 @@ class _Commit:
 
     def add(self, id: str, body: bytes, changes: "Changes") -> bool:
         """Return False, with nothing done, if the log would not take this one, too."""
-        if len(body) // _CELL_SIZE_MIN + len(changes) >= CELL_COUNT_MAX:
+        if len(body) // _CELL_SIZE_MIN + len(changes) >= FIELD_COUNT_MAX:
             self._check_count(body, changes)
         size = _RECORD_SIZE + len(self._collection.encode()) + len(id.encode())
         if LIFE not in changes:
@@ -104,8 +112,8 @@ class _Commit:
         """Refuse what would push out other fields."""
         old = documents.decode(body)
         new = documents.make(changes, STAMP_MAX, self.store.author, 1, old)
-        if LIFE not in changes and len(set(old) | set(new)) > CELL_COUNT_MAX:
-            raise QueryError("a document has at most %d fields" % CELL_COUNT_MAX, self._column)
+        if LIFE not in changes and len(set(old) | set(new) | set([LIFE, BIRTH])) > CELL_COUNT_MAX:
+            raise QueryError("a document has at most %d fields" % FIELD_COUNT_MAX, self._column)
 
     def write(self) -> "list[str]":
         writes, self._writes, self._size = self._writes, [], 0

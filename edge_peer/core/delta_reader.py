@@ -17,7 +17,7 @@ from edge_peer.core.delta_writer import (
     STAMPS_SECOND,
     STAMPS_SPLIT,
 )
-from edge_peer.core.document import CELL_COUNT_MAX, LIFE, REGISTER, SEPARATOR, SEQ_MAX, Cell
+from edge_peer.core.document import BIRTH, CELL_COUNT_MAX, REGISTER, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.limits import HIDDEN
@@ -111,7 +111,7 @@ class DeltaReader:
                 for i in range(count):
                     stamp, author, seq = dots[i]
                     cell = found[i][path] = Cell(stamp, author, seq, kind, values[i])
-                    if kind != REGISTER or path == LIFE:
+                    if kind != REGISTER or path <= BIRTH:
                         documents.check_cell(path, cell)
         return [(shape.collection, ids[i], found[i]) for i in range(count)]
 

@@ -16,10 +16,13 @@ stays; four kinds of cells (core/kinds.py makes and reads the last three):
                 that a write which the remover had not seen stays, if it is newer
     attachment  a register that names a blob
 
-The empty path, LIFE, is the document's own cell: "removed" there is a tombstone, a
-register there that the document was created again. Cells ordered below it go. A
-document with a tombstone is invisible whatever else it holds: an update that
-crosses the delete does not bring it back.
+Two cells are about the document itself. The one at the empty path, LIFE, is its
+tombstone: cells ordered below it go. The one at BIRTH says that somebody created the
+document under an id of his choice, as every INSERT that names one does. A document
+with a tombstone and no birth above it is invisible whatever else it holds: an update
+that crosses the delete does not bring it back. An INSERT does, whether or not its writer
+knew of the delete; who knew writes another tombstone with it, below which all that
+was before goes. Automatic ids are never given twice and need no BIRTH.
 
 Of more than CELL_COUNT_MAX cells the highest stay. Each of these rules keeps a
 maximum or what is above one, which makes merging commutative, associative and
@@ -56,12 +59,14 @@ PATH_BYTES_MAX = 128  # a name, or a few levels of them
 SEQ_MAX = (1 << 48) - 1  # one write a microsecond for nine years
 # Per document, removed and hidden cells too: bounds what one can make a board build, and its runs.
 CELL_COUNT_MAX = 256
+FIELD_COUNT_MAX = CELL_COUNT_MAX - 2  # an application's, beside LIFE and BIRTH
 VALUE_BYTES_MAX = 262_144  # 256 KiB, the largest document on Linux; boards have their own bound
 SEPARATOR = "\0"  # between the names of a path; no name contains it
 
 REGISTER, COUNTER, REMOVED, ATTACHMENT = 0, 1, 2, 3
-LIFE = ""
-NIL = b"\xc0"  # the value of the LIFE cell
+LIFE = ""  # sorts before BIRTH, and that before all other paths
+BIRTH = SEPARATOR
+NIL = b"\xc0"  # the value of these two
 _SEEN_SIZE = 2 + STAMP_SIZE + AUTHOR_SIZE  # a removed field: a bin of the stamp and author removed
 
 # Cells compare as tuples. What stands behind the author only matters for writers
@@ -76,7 +81,7 @@ def make(
 
     changes: {path: packed value, as from `flatten`, or (kind, operand)}. Operands: what
     to add to a COUNTER; the packed token of an ATTACHMENT; None for REMOVED, which
-    takes the field and those below it, or, at LIFE, the document.
+    takes the field and those below it, or, at LIFE, the document. {BIRTH: NIL} creates it.
     Raises ValueError for a counter that would leave 64 bits.
     """
     document: Document = {}
@@ -113,7 +118,7 @@ def merge(ours: "Document", theirs: "Document") -> bool:
             del ours[path]
         is_cut = is_cut or bool(low)
     if len(ours) > CELL_COUNT_MAX:
-        highest = sorted([(path == LIFE, order(cell), path) for path, cell in ours.items()])
+        highest = sorted([(path <= BIRTH, order(cell), path) for path, cell in ours.items()])
         for _, _, path in highest[:-CELL_COUNT_MAX]:
             del ours[path]
     return any([path in ours for path in taken]) if is_cut else bool(taken)
@@ -134,7 +139,7 @@ def _is_above(cell: Cell, have: Cell) -> bool:
 
 
 def is_deleted(document: "Document") -> bool:
-    return LIFE in document and document[LIFE].kind == REMOVED
+    return LIFE in document and BIRTH not in document  # a birth below the tombstone has gone
 
 
 def encode(document: "Document") -> bytes:
@@ -269,7 +274,10 @@ def take_cell_head(reader: Reader) -> "tuple[str, int]":
 
 def check_cell(path: str, cell: Cell) -> None:
     """Raise FormatError for a cell that no writer makes."""
-    if cell.kind != REGISTER or path == LIFE:
+    if path == BIRTH:
+        if cell.kind != REGISTER or cell.value != NIL:
+            raise FormatError("a birth with a value")
+    elif cell.kind != REGISTER or path == LIFE:
         from edge_peer.core.kinds import check
 
         check(path, cell)
@@ -283,8 +291,8 @@ def flatten(fields: "dict[str, object]", pack: "Callable[[object], bytes]") -> "
     """
     values: Changes = {}
     _flatten(values, "", fields, pack, 1)
-    if len(values) > CELL_COUNT_MAX:
-        raise ValueError("a document has at most %d fields" % CELL_COUNT_MAX)
+    if len(values) > FIELD_COUNT_MAX:
+        raise ValueError("a document has at most %d fields" % FIELD_COUNT_MAX)
     return values
 
 

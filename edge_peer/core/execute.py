@@ -156,21 +156,25 @@ class Executor:
         paths = seen[id]
         paths.update(flat)
         if len(paths) > documents.CELL_COUNT_MAX:
-            raise ValueError("a document has at most %d fields" % documents.CELL_COUNT_MAX)
+            raise ValueError("a document has at most %d fields" % documents.FIELD_COUNT_MAX)
+        if statement.on_conflict != "INITIAL":  # nobody would take that for newer than a delete
+            flat[documents.BIRTH] = documents.NIL
         return statement.collection, id, flat
 
     def _paths(self, statement: "Insert", id: str) -> "tuple[bool, set[str]]":
         """Return whether a document exists, and what it has of the cells that one may have.
 
-        For INITIAL a deleted one exists, too. Else it has the cell that creates it again.
+        For INITIAL a deleted one exists, too.
         """
+        paths = set([documents.LIFE, documents.BIRTH])
         body = self._store.body(statement.collection, id)
         if body is None:
-            return False, set()
+            return False, paths
         document = documents.decode(body)
-        if statement.on_conflict == "INITIAL" or not documents.is_deleted(document):
-            return True, set(document)
-        return False, set([documents.LIFE])
+        if statement.on_conflict != "INITIAL" and documents.is_deleted(document):
+            return False, paths
+        paths.update(document)
+        return True, paths
 
 
 def _load(kind: str) -> "Any":

@@ -13,8 +13,8 @@ An entry of a counter is (the stamp of its first write, its author), written lik
 automatic id, which sorts as they do. Its author alone writes it, and goes on with it
 as long as it has the document at hand; without it, it begins another. So adding
 needs no knowledge of the total, and nothing is added twice. A register or a
-removal of the name hides the entries that began before it, and so does a document
-that was created again; a number at the name is what they are added to.
+removal of the name hides the entries that began before it, and so does a delete of
+the document; a number at the name is what they are added to.
 
 Source: Shapiro et al., "A comprehensive study of convergent and commutative
 replicated data types", INRIA RR-7506, 2011 (PN-counter, 3.1.3; add-wins map, 3.3.5).
@@ -26,6 +26,7 @@ from edge_peer.core.codec import DEPTH_MAX, pack
 from edge_peer.core.document import (
     ATTACHMENT,
     AUTHOR_SIZE,
+    BIRTH,
     COUNTER,
     LIFE,
     NIL,
@@ -35,6 +36,7 @@ from edge_peer.core.document import (
     SEPARATOR,
     STAMP_SIZE,
     Cell,
+    is_deleted,
     order,
 )
 from edge_peer.core.errors import FormatError
@@ -87,7 +89,7 @@ def check(path: str, cell: Cell) -> None:
     """Raise FormatError unless such a cell may be there."""
     kind, value = cell.kind, cell.value
     if path == LIFE and value == NIL:
-        fits = kind in (REGISTER, REMOVED)
+        fits = kind == REMOVED
     elif kind == REMOVED:
         size = STAMP_SIZE + AUTHOR_SIZE
         head = bytes([0xC4, size])
@@ -108,6 +110,8 @@ def layers_of(
     document: "Document", unpack: "Callable[[bytes], object]"
 ) -> "list[tuple[str, object]]":
     """Return (path, value) of what is visible, the lowest order first."""
+    if is_deleted(document):
+        return []
     layers: list[tuple[tuple[Any, ...], str, Any]] = []
     totals: dict[str, Any] = {}
     tops: dict[str, tuple[Any, ...]] = {}
@@ -117,9 +121,7 @@ def layers_of(
             if _counts(entry, name, document):
                 totals[name] = totals.get(name, 0) + unpack(cell.value)
                 tops[name] = max(tops.get(name, ()), order(cell))
-        elif path == LIFE and cell.kind == REMOVED:
-            return []
-        elif path != LIFE and cell.kind != REMOVED:
+        elif path != BIRTH and cell.kind != REMOVED:
             value = unpack(cell.value)
             if cell.kind == ATTACHMENT:
                 value = Attachment(*value)  # type: ignore[misc]
@@ -176,7 +178,7 @@ def removal(by: Cell, seen: Cell) -> Cell:
 
 
 def _counts(entry: str, name: str, document: "Document") -> bool:
-    """Return whether an entry began after what is at its name, and in this life."""
+    """Return whether an entry began after what is at its name, and after the delete."""
     base, life = document.get(name), document.get(LIFE)
     if life is not None and entry < automatic_id(*order(life)[:2]):
         return False

@@ -147,17 +147,12 @@ class Store(Knowledge):
             if keep is None or keep(body):
                 yield id, body
 
-    def write(
-        self,
-        writes: "list[Write]",
-        stamps: "list[int] | None" = None,
-        updates: "list[bool] | None" = None,
-    ) -> "list[str]":
+    def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
         """Write [(collection, id or None, changes)], all or none; return the ids.
 
         Durable on return, or with the end of the batch that is open. A document that
-        exists gets the changes beside what it has; a deleted one begins again, but for
-        the `updates`. Raises StoreFull, or ValueError as documents.make does, with
+        is there gets the changes beside what it has; a deleted one stays deleted unless
+        BIRTH is among them. Raises StoreFull, or ValueError as documents.make does, with
         nothing changed.
         """
         if self.open_batch is not None:
@@ -165,7 +160,7 @@ class Store(Knowledge):
         before = self._numbers()
         puts: Puts = {}
         try:
-            ids = self.put(puts, writes, stamps, updates)
+            ids = self.put(puts, writes, stamps)
             self.own_seq = self.arrival
             items = self._commit(puts)
         except (StoreFull, ValueError):
@@ -175,11 +170,7 @@ class Store(Knowledge):
         return ids
 
     def put(
-        self,
-        puts: "Puts",
-        writes: "list[Write]",
-        stamps: "list[int] | None" = None,
-        updates: "list[bool] | None" = None,
+        self, puts: "Puts", writes: "list[Write]", stamps: "list[int] | None" = None
     ) -> "list[str]":
         """Add to `puts` what these writes make of the documents there, or in the store."""
         ids = []
@@ -192,23 +183,21 @@ class Store(Knowledge):
             if old is None:
                 body = documents.encode_new(changes, stamp, self.author, self.arrival)
             else:
-                self._change(old, changes, stamp, bool(updates and updates[i]))
+                self._change(old, changes, stamp)
                 body = documents.encode(old)
             id = id or automatic_id(stamp, self.author)
             puts[collection, id] = (self.arrival, body)
             ids.append(id)
         return ids
 
-    def _change(
-        self, document: "Document", changes: "Changes", stamp: int, is_update: bool
-    ) -> None:
+    def _change(self, document: "Document", changes: "Changes", stamp: int) -> None:
         # Above what it replaces, even where that came from a clock ahead of ours.
         stamp = max(stamp, 1 + max([cell.stamp for cell in document.values()]))
         stamp = min(stamp, STAMP_MAX)  # above it, nobody could read the document again
-        is_over = documents.is_deleted(document) and documents.LIFE not in changes
-        if is_over and not is_update:
+        if documents.BIRTH in changes and documents.is_deleted(document):
+            # It has nothing of its former life, nor of what crossed the delete.
             changes = dict(changes)
-            changes[documents.LIFE] = documents.NIL
+            changes[documents.LIFE] = (documents.REMOVED, None)
         new = documents.make(changes, stamp, self.author, self.arrival, document)
         documents.merge(document, new)
 
@@ -288,8 +277,8 @@ class Store(Knowledge):
         return len(puts)
 
     def _is_news(self, document: "Document", new: "Document") -> bool:
-        """Return whether there is a write in `new`, no delete, that this store had not seen."""
-        return documents.LIFE not in new and any(
+        """Return whether `new` has a write that this store had not seen, and is no delete."""
+        return not documents.is_deleted(new) and any(
             [
                 cell.seq > self.known(cell.author) and document.get(path) != cell
                 for path, cell in new.items()

@@ -7,7 +7,7 @@ value; a counter is the sum of what its authors have added.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import AUTHOR_SIZE, LIFE, REGISTER, SEPARATOR, STAMP_SIZE
+from edge_peer.core.document import AUTHOR_SIZE, BIRTH, REGISTER, SEPARATOR, STAMP_SIZE
 from edge_peer.core.packing import Reader
 
 TYPE_CHECKING = False
@@ -24,11 +24,12 @@ def view(document: "Document", unpack: "Unpack") -> "Fields":
     """Return the fields; none of a deleted document."""
     layers = []
     for path, cell in document.items():
-        if cell.kind != REGISTER or path == LIFE:
+        if cell.kind != REGISTER:
             from edge_peer.core.kinds import layers_of
 
             return _laid(layers_of(document, unpack))
-        layers.append((cell, path))
+        if path != BIRTH:
+            layers.append((cell, path))
     return _laid([(path, unpack(cell.value)) for cell, path in sorted(layers)])
 
 
@@ -74,13 +75,14 @@ def _fields_of_flat(body: bytes, unpack: "Unpack") -> "Fields | None":
                 head, at = _long(body, at - 1)
             path_end = at + (head >> 2)
             path = body[at:path_end].decode()
-            if head & 3 or path == LIFE or SEPARATOR in path:
+            if head & 3 or (SEPARATOR in path and path != BIRTH):
                 return None
             size = body[path_end]
             at = path_end + 1
             if size > 127:
                 size, at = _long(body, path_end)
-            fields[path] = unpack(body[at : at + size])
+            if path != BIRTH:
+                fields[path] = unpack(body[at : at + size])
             at += size
     return fields
 

@@ -5,7 +5,7 @@ from memory import MemoryLog, open_store
 from nor_flash import Flash
 
 from edge_peer.core import codec
-from edge_peer.core.document import CELL_COUNT_MAX, decode, encode
+from edge_peer.core.document import FIELD_COUNT_MAX, decode, encode
 from edge_peer.core.errors import QueryError, StoreFull
 from edge_peer.core.execute import Executor
 from edge_peer.core.kinds import Attachment
@@ -124,7 +124,7 @@ def test_a_full_store_changes_nothing_of_what_is_one_commit():
 
 def test_an_update_keeps_a_documents_bound():
     run = executor()
-    fields = {"f%d" % i: i for i in range(CELL_COUNT_MAX - 1)}
+    fields = {"f%d" % i: i for i in range(FIELD_COUNT_MAX - 1)}
     fields["_id"] = "a"
     run.execute("INSERT INTO x DOCUMENTS (:d)", {"d": fields})
     run.execute("UPDATE x SET one = 1, f0 = 2")
@@ -132,7 +132,7 @@ def test_an_update_keeps_a_documents_bound():
         with raises(QueryError, "at most"):
             run.execute("UPDATE x " + change)
     run.execute("UPDATE x SET one = 3 UNSET f2")
-    assert len(rows(run, "SELECT * FROM x")[0]) == CELL_COUNT_MAX
+    assert len(rows(run, "SELECT * FROM x")[0]) == FIELD_COUNT_MAX
     run.execute("DELETE FROM x")
     assert rows(run, "SELECT * FROM x") == []
 
@@ -330,7 +330,7 @@ def test_a_document_that_is_created_again_keeps_its_bound():
     run = executor()
     run.execute("INSERT INTO x DOCUMENTS ({_id: 'd', a: 1})")
     run.execute("DELETE FROM x")
-    fields = {"f%d" % i: i for i in range(CELL_COUNT_MAX)}
+    fields = {"f%d" % i: i for i in range(FIELD_COUNT_MAX + 1)}
     fields["_id"] = "d"
     with raises(QueryError, "at most"):
         run.execute("INSERT INTO x DOCUMENTS (:p)", {"p": fields})

@@ -9,8 +9,10 @@ from edge_peer.core.clock import STAMP_MAX
 from edge_peer.core.codec import DEPTH_MAX, pack, unpack
 from edge_peer.core.document import (
     ATTACHMENT,
+    BIRTH,
     CELL_COUNT_MAX,
     COUNTER,
+    FIELD_COUNT_MAX,
     LIFE,
     NIL,
     PATH_BYTES_MAX,
@@ -66,7 +68,9 @@ def any_write(random, old=None):
         elif kind == 2:
             changes[path] = (ATTACHMENT, packed_token(Attachment(bytes(16), random.below(9), "")))
         elif kind == 3:
-            changes[LIFE] = random.choice((NIL, (REMOVED, None)))
+            changes[LIFE] = (REMOVED, None)
+        elif kind == 4:
+            changes[BIRTH] = NIL
         else:
             changes[path] = random.choice(VALUES)
     return make(changes, stamp, author, 1 + random.below(4), old)
@@ -315,14 +319,15 @@ def test_a_counter_goes_on_from_a_number_and_is_set_back_by_one():
 def test_a_counter_begins_anew_with_a_document_that_is_created_again():
     first = written(({"n": (COUNTER, 100)}, 1, ONE))
     delete = make({LIFE: (REMOVED, None)}, 5, TWO, 5, first)
-    again = make({LIFE: NIL, "a": pack(1)}, 6, TWO, 6)
+    again = make({LIFE: (REMOVED, None), BIRTH: NIL, "a": pack(1)}, 6, TWO, 6)
     crossing = make({"n": (COUNTER, 1)}, 7, ONE, 7, first)  # by one who knew of neither
     for writes in ((first, delete, again, crossing), (crossing, again, delete, first)):
         document = merged(*writes)
         assert view(document, unpack) == {"a": 1}
         merge(document, make({"n": (COUNTER, 2)}, 8, ONE, 8, document))
         assert view(document, unpack) == {"a": 1, "n": 2}
-    document = merged(delete, make({LIFE: NIL, "n": (COUNTER, 3)}, 9, ONE, 9))
+    again = make({LIFE: (REMOVED, None), BIRTH: NIL, "n": (COUNTER, 3)}, 9, ONE, 9)
+    document = merged(delete, again)
     assert view(document, unpack) == {"n": 3}
 
 
@@ -375,12 +380,38 @@ def test_an_update_that_crosses_a_delete_does_not_bring_the_document_back():
 def test_a_document_that_is_created_again_has_nothing_of_its_former_life():
     first = make({"a": pack(1), "b": pack(1)}, 1, ONE, 1)
     delete = make({LIFE: (REMOVED, None)}, 5, TWO, 1, first)
-    again = make({LIFE: NIL, "a": pack(3)}, 6, TWO, 2)
+    again = make({LIFE: (REMOVED, None), BIRTH: NIL, "a": pack(3)}, 6, TWO, 2)
     old_update = make({"b": pack(9)}, 3, THREE, 1, first)
     for writes in ((first, delete, again, old_update), (old_update, again, delete, first)):
         document = merged(*writes)
         assert view(document, unpack) == {"a": 3}
         assert fields_of(encode(document), unpack) == {"a": 3}
+
+
+def test_an_insert_by_one_who_knew_of_no_delete_brings_the_document_back():
+    first = make({BIRTH: NIL, "a": pack(1), "b": pack(1)}, 1, ONE, 1)
+    delete = make({LIFE: (REMOVED, None)}, 5, TWO, 1, first)
+    for stamp, seen in ((3, None), (9, {"a": 3})):  # before the delete, and after it
+        again = make({BIRTH: NIL, "a": pack(3)}, stamp, THREE, 1)
+        update = make({"c": pack(4)}, 10, ONE, 2, first)
+        for writes in ((first, delete, again), (again, delete, first)):
+            document = merged(*writes)
+            assert fields_of(encode(document), unpack) == seen
+            assert view(document, unpack) == (seen or {})
+            merge(document, update)
+            shown = None if seen is None else {"a": 3, "c": 4}
+            assert fields_of(encode(document), unpack) == shown
+
+
+def test_birth_and_life_stay_of_however_many_cells():
+    many = make({"%03d" % i: pack(i) for i in range(256)}, 9, ONE, 2)
+    for first in (
+        make({BIRTH: NIL, "x": pack(1)}, 1, ONE, 1),
+        make({BIRTH: NIL, LIFE: (REMOVED, None), "x": pack(1)}, 1, ONE, 1),
+    ):
+        document = merged(first, many)
+        assert len(document) == 256 and BIRTH in document
+        assert document == merged(many, first) and not is_deleted(document)
 
 
 def test_a_cell_that_no_writer_makes_is_refused():
@@ -392,7 +423,11 @@ def test_a_cell_that_no_writer_makes_is_refused():
         ("a" + ENTRY + "x" * 19, COUNTER, pack(1)),
         ("a", ATTACHMENT, pack([bytes(15), 1, ""])),
         ("a", ATTACHMENT, pack({})),
-        (LIFE, REGISTER, pack(1)),
+        (LIFE, REGISTER, NIL),
+        (BIRTH, REGISTER, pack(1)),
+        (BIRTH, REMOVED, NIL),
+        (BIRTH, REMOVED, pack((4).to_bytes(6, "big") + ONE)),
+        (BIRTH, ATTACHMENT, packed_token(Attachment(bytes(16), 1, ""))),
         (LIFE, COUNTER, NIL),
     )
     for path, kind, packed in bad:
@@ -496,8 +531,8 @@ def test_a_map_inside_an_array_has_text_for_keys():
 
 
 def test_a_document_has_bounds():
-    fields = {str(i): 0 for i in range(CELL_COUNT_MAX)}
-    assert len(decode(encode(make(flatten(fields, pack), 1, AUTHORS[1], 1)))) == CELL_COUNT_MAX
+    fields = {str(i): 0 for i in range(FIELD_COUNT_MAX)}
+    assert len(decode(encode(make(flatten(fields, pack), 1, AUTHORS[1], 1)))) == FIELD_COUNT_MAX
     fields["one more"] = 0
     with raises(ValueError, "at most"):
         flatten(fields, pack)

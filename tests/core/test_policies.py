@@ -6,7 +6,7 @@ from nor_flash import Flash
 from edge_peer.core import codec
 from edge_peer.core import document as documents
 from edge_peer.core.clock import INITIAL_STAMP, STAMP_MAX
-from edge_peer.core.document import LIFE, REMOVED
+from edge_peer.core.document import BIRTH, LIFE, NIL, REMOVED
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.execute import Executor
 from edge_peer.core.limits import WHOLE
@@ -192,7 +192,23 @@ def test_a_deleted_document_is_gone_for_queries_and_known_to_sync():
         assert len(one.log.since(0, 10)) == 2
     store = open_store(flash)
     store.write([("c", ids[0], {"w": b"\x02"})])
-    assert sorted(store.get("c", ids[0])) == [LIFE, "w"]
+    assert store.get("c", ids[0]) is None
+    store.write([("c", ids[0], {BIRTH: NIL, "w": b"\x02"})])
+    assert sorted(store.get("c", ids[0])) == [LIFE, BIRTH, "w"]
+
+
+def test_an_insert_shows_at_a_peer_with_the_tombstone_that_its_writer_has_evicted():
+    device, big = new_store(), new_store(keeps_all=True)
+    execute = Executor(device, codec).execute
+    text = "INSERT INTO c DOCUMENTS ({_id: 'x', v: %d})"
+    execute(text % 1)
+    execute("DELETE FROM c")
+    big.merge([("c", "x", documents.decode(device.body("c", "x")))])
+    all_durable(device)
+    assert device.evict([("c", "x")]) == 0 and device.body("c", "x") is None
+    execute(text % 2)
+    big.merge([("c", "x", documents.decode(device.body("c", "x")))])
+    assert sorted(big.get("c", "x")) == [LIFE, BIRTH, "v"]
 
 
 def test_a_tombstone_goes_when_it_is_durable_even_of_a_pinned_collection():
@@ -275,9 +291,9 @@ def test_an_update_of_a_batch_does_not_bring_back_what_a_link_deleted_meanwhile(
     store.merge([("c", "x", first), ("c", "y", first)])
     gone = documents.make({LIFE: (REMOVED, None)}, 6, OTHER, 2)
     with store.batch():
-        store.write([("c", "x", {"v": b"\x02"}), ("c", "new", {"v": b"\x03"})])
+        store.write([("c", "x", {"v": b"\x02"}), ("c", "new", {BIRTH: NIL, "v": b"\x03"})])
         store.write([("c", "y", {LIFE: (REMOVED, None)})])
-        store.write([("c", "y", {"v": b"\x04"})])
+        store.write([("c", "y", {BIRTH: NIL, "v": b"\x04"})])
         store.merge([("c", one, gone) for one in ("x", "y", "new")])
     assert store.get("c", "x") is None
     assert store.get("c", "y")["v"].value == b"\x04"  # deleted and created by the batch itself

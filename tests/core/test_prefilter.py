@@ -4,7 +4,16 @@ from helpers import Random
 
 from edge_peer.core import codec
 from edge_peer.core import document as documents
-from edge_peer.core.document import ATTACHMENT, COUNTER, LIFE, REGISTER, REMOVED, put_cell_head
+from edge_peer.core.document import (
+    ATTACHMENT,
+    BIRTH,
+    COUNTER,
+    LIFE,
+    NIL,
+    REGISTER,
+    REMOVED,
+    put_cell_head,
+)
 from edge_peer.core.evaluate import evaluate
 from edge_peer.core.prefilter import prefilter
 from edge_peer.core.query import parse
@@ -59,6 +68,8 @@ def random_changes(random):
             changes[path] = codec.pack(random_value(random))
     if not random.below(20):
         changes[LIFE] = (REMOVED, None)
+    if not random.below(4):
+        changes[BIRTH] = NIL
     return changes
 
 

@@ -5,7 +5,7 @@ from memory import MemoryLog, open_store
 from vectors.cases import same
 
 from edge_peer.core import codec
-from edge_peer.core.document import CELL_COUNT_MAX, Cell, encode, make
+from edge_peer.core.document import FIELD_COUNT_MAX, Cell, encode, make
 from edge_peer.core.errors import FormatError, QueryError
 from edge_peer.core.execute import Executor
 
@@ -558,15 +558,15 @@ def test_the_stores_own_entries_are_no_collection():
 def test_a_document_cannot_be_updated_beyond_its_bound():
     run = executor({"n": 0})
     update = "INSERT INTO x DOCUMENTS (:d) ON ID CONFLICT DO UPDATE"
-    for start in range(0, CELL_COUNT_MAX - 1, 51):
-        fields = {"f%d" % i: 1 for i in range(start, start + 51)}
+    for start in range(0, FIELD_COUNT_MAX - 1, 23):
+        fields = {"f%d" % i: 1 for i in range(start, start + 23)}
         fields["_id"] = "a"
         run.execute(update, {"d": fields})
     for bad in ([{"_id": "a", "more": 1}], [{"_id": "b", "n": 1}, {"_id": "a", "more": 1}]):
         with raises(QueryError, "at most"):
             run.execute(update, {"d": bad})
     run.execute(update, {"d": {"_id": "a", "n": 2}})
-    assert len(run.execute("SELECT * FROM x").items[0]) == CELL_COUNT_MAX + 1
+    assert len(run.execute("SELECT * FROM x").items[0]) == FIELD_COUNT_MAX + 1
 
 
 def test_what_was_written_is_there_after_a_restart():

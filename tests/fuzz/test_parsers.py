@@ -94,7 +94,13 @@ other_changes = (
     | st.tuples(st.just(documents.COUNTER), st.integers(-9, 9) | st.integers(-(1 << 60), 1 << 60))
     | tokens.map(lambda token: (documents.ATTACHMENT, packed_token(token)))
 )
-lives = st.sampled_from([documents.NIL, (documents.REMOVED, None)])
+lives = st.sampled_from(
+    [
+        {documents.LIFE: (documents.REMOVED, None)},
+        {documents.BIRTH: documents.NIL},
+        {documents.LIFE: (documents.REMOVED, None), documents.BIRTH: documents.NIL},
+    ]
+)
 
 
 def changes_of(paths, packed):
@@ -103,7 +109,7 @@ def changes_of(paths, packed):
         lambda values, others, life: {**values, **others, **life},
         st.dictionaries(paths, packed, max_size=3),
         st.dictionaries(paths, other_changes, max_size=2),
-        st.just({}) | st.dictionaries(st.just(documents.LIFE), lives, min_size=1),
+        st.just({}) | lives,
     ).filter(bool)
 
 

@@ -150,7 +150,9 @@ def random_document(random):
             else:
                 changes[path] = codec.pack(random.choice(values))
         if random.below(20) == 0:
-            changes = {documents.LIFE: random.choice([(documents.REMOVED, None), documents.NIL])}
+            changes = {documents.LIFE: (documents.REMOVED, None)}
+        if random.below(5) == 0:
+            changes[documents.BIRTH] = documents.NIL
         author = random.choice((b"author 1", b"author 2"))
         new = documents.make(changes, stamp, author, stamp, document)
         documents.merge(document, new)

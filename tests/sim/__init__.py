@@ -23,9 +23,9 @@ the MQTT broker (a wire of that kind is late, repeats and reorders; it forgets n
 
 Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
 
-    today    nothing: `make test` runs 41 of its seeds
-    deletes  the Big Peer and a relay send each other one tombstone for ever ("not quiet",
-             seed 35): an update above it is taken for new each time (Store._is_buried)
+    today    nothing: `make test` runs 40 of its seeds, and of "order"
+    deletes  nothing
+    order    nothing; deletes under right clocks, so that more is known of what has to win
     clocks   a board that is switched on with its clock a day back does not believe its own
              stamps, and gives one out again ("convergence", seed 183); a clock a year
              ahead wins every conflict (F8; only a world with clocks_right would say so)

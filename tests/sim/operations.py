@@ -20,18 +20,17 @@ WITH_ID = " WHERE _id = :id"
 
 
 def write(world, node, number, id, zone, fields):
-    """Insert a reading (id None), or set fields of a thing, and create it where it is missing."""
+    """Insert a reading (id None), or set fields of a thing, and create it where it is missing.
+
+    It says the zone each time: another peer may delete the thing at the same moment.
+    """
     collection = "readings" if id is None else "things"
     shown = None if id is None else node.fields(collection, id)
     values = {field: number for field in fields}
-    if shown is None or "zone" in fields:
-        values["zone"] = zone * RANGE + number
+    values["zone"] = zone * RANGE + number
     seen = world.numbers_in(shown or {})
-    life = ""
-    if shown is None:
-        life = CREATES
-        if node.knows_deleted(collection, id):
-            seen[LIFE] = world.oracle.only_delete((collection, id))
+    if node.knows_deleted(collection, id):
+        seen[LIFE] = world.oracle.only_delete((collection, id))
     document = dict(values)
     if id is not None:
         document["_id"] = id
@@ -40,7 +39,7 @@ def write(world, node, number, id, zone, fields):
         if id is None and not ids:
             return  # the power failed: nobody was told the id
         key = (collection, id or ids[0])
-        world.wrote(node, number, key, sorted(values), seen, certain, life)
+        world.wrote(node, number, key, sorted(values), seen, certain, CREATES)
 
     _execute(world, node, UPSERT % collection, {"d": document}, tell)
 

@@ -14,7 +14,7 @@ no more than *possible* when the power failed in it, or when its peer lost its f
 before the Big Peer had it.
 
 Where all clocks are right (`clocks_right`) more can be said: a write wins over those
-that are SURE_MS older.
+that are SURE_MS older, and a creation over deletes.
 
 Deletes and creations are writes of the field LIFE. A delete ends what its writer saw; a
 creation ends the delete that its writer knew of, if there was only one. Of those that
@@ -134,9 +134,10 @@ class Oracle:
                 dead.add(older)
                 older = self.writes[older].saw.get(field) if older in self.writes else None
         if self.clocks_right and certain:
-            newest_ms = max([self.writes[number].at_ms for number in certain])
+            # A removal takes only what it saw.
+            set_ms = [self.writes[one].at_ms for one in certain if not self.writes[one].empties]
             for number in numbers:
-                if self.writes[number].at_ms < newest_ms - SURE_MS:
+                if set_ms and self.writes[number].at_ms < max(set_ms) - SURE_MS:
                     dead.add(number)
         left = [number for number in numbers if number not in dead]
         may_miss = not certain or any([self.writes[number].empties for number in left])
@@ -152,6 +153,10 @@ class Oracle:
         for number in numbers:
             if self.writes[number].certain:
                 ended.update(self.writes[number].ends)
+        certain = [self.writes[number].at_ms for number in numbers if self.writes[number].certain]
+        if self.clocks_right and certain:
+            sure_ms = max(certain) - SURE_MS
+            ended.update([one for one in numbers if self.writes[one].at_ms < sure_ms])
         return [number for number in numbers if number not in ended]
 
     def may_be_emptied(self, key):

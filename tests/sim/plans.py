@@ -148,6 +148,8 @@ def _a_flash_failure(chance, plan):
 
 
 def _a_clock(chance, plan):
+    if plan["features"]["clocks_right"]:
+        return _a_cut(chance, plan)
     node = chance.between(1, len(plan["nodes"]) - 1)
     skews = [0, None, 5 * MINUTE_MS, -5 * MINUTE_MS, DAY_MS - MINUTE_MS]
     if plan["features"]["wild_clocks"]:
@@ -190,6 +192,7 @@ TODAY = {
     "unset": True,
     "counters": True,
     "deletes": False,
+    "clocks_right": False,
     "move": False,
     "wild_clocks": False,
     "repair": False,
@@ -200,9 +203,10 @@ WORLDS = {
     "move": dict(TODAY, move=True),
     "clocks": dict(TODAY, wild_clocks=True),
     "deletes": dict(TODAY, deletes=True),
+    "order": dict(TODAY, deletes=True, clocks_right=True),
     "scopes": dict(TODAY, relay_scopes=True),
     "repair": dict(TODAY, repair=True),
-    "full": {feature: True for feature in TODAY},
+    "full": dict({feature: True for feature in TODAY}, clocks_right=False),
 }
 
 

@@ -35,12 +35,14 @@ def check(plan):
 @pytest.mark.parametrize("seed", QUICK_SEEDS)
 def test_a_small_world_holds(seed):
     check(make("today", seed))
+    check(make("order", seed))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_world_holds(seed):
     check(make("today", seed))
+    check(make("order", seed))
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import msgpack
 A, B = "00" * 7 + "0a", "f0" * 8
 COUNTER, REMOVED, ATTACHMENT = 1, 2, 3
 LIFE = ""
+BIRTH = "\0"
 TOKEN = "93c410" + "ab" * 16 + "ce004c4b40" + "aa" + b"image/jpeg".hex()  # 5,000,000 bytes
 DOUBLE, SINGLE = "cb3fb999999999999a", "ca3dcccccd"  # 0.1, in 64 bits and in 32
 TEMP, HUMIDITY, SITE_A, SITE_B = "cb4035800000000000", "2a", "a141", "a142"
@@ -205,23 +206,43 @@ KINDS = [
         None,
     ),
     (
+        "created under an id of its writer's choice",
+        [[BIRTH, 5, A, 1, "c0"], ["a", 5, A, 1, DOUBLE]],
+        {"a": _bits(DOUBLE)},
+    ),
+    (
+        "created by one who did not know of the delete",
+        [[LIFE, 9, B, 2, "c0", 2], [BIRTH, 10, A, 2, "c0"], ["a", 10, A, 2, DOUBLE]],
+        {"a": _bits(DOUBLE)},
+    ),
+    (
+        "created so, with an update that crossed the delete",
+        [
+            [LIFE, 9, B, 2, "c0", 2],
+            [BIRTH, 11, A, 2, "c0"],
+            ["a", 11, A, 2, DOUBLE],
+            ["b", 10, B, 3, "02"],
+        ],
+        {"a": _bits(DOUBLE), "b": 2},
+    ),
+    (
         "created again",
-        [[LIFE, 9, B, 2, "c0"], ["a", 9, B, 2, SINGLE]],
+        [[LIFE, 9, B, 2, "c0", 2], [BIRTH, 9, B, 2, "c0"], ["a", 9, B, 2, SINGLE]],
         {"a": {"$float": "3fb99999a0000000"}},
     ),
     (
         "created again, and an update from before",
-        [[LIFE, 9, B, 2, "c0"], ["a", 12, A, 2, "02"]],
+        [[LIFE, 9, B, 2, "c0", 2], [BIRTH, 9, B, 2, "c0"], ["a", 12, A, 2, "02"]],
         {"a": 2},
     ),
     (
         "created again, and a counter that began before",
-        [[LIFE, 9, B, 2, "c0"], [_entry("n", 5, A), 12, A, 2, "02", 1]],
+        [[LIFE, 9, B, 2, "c0", 2], [BIRTH, 9, B, 2, "c0"], [_entry("n", 5, A), 12, A, 2, "02", 1]],
         {},
     ),
     (
         "created again with a counter",
-        [[LIFE, 9, B, 2, "c0"], [_entry("n", 9, B), 9, B, 2, "02", 1]],
+        [[LIFE, 9, B, 2, "c0", 2], [BIRTH, 9, B, 2, "c0"], [_entry("n", 9, B), 9, B, 2, "02", 1]],
         {"n": 2},
     ),
 ]
@@ -264,8 +285,14 @@ def _merges_of_kinds():
         (
             "created again after a delete",
             tombstone,
-            [[LIFE, 10, A, 1, "c0"], ["b", 10, A, 1, SINGLE]],
+            [[LIFE, 10, A, 1, "c0", 2], [BIRTH, 10, A, 1, "c0"], ["b", 10, A, 1, SINGLE]],
         ),
+        (
+            "created after a delete by one who did not know of it",
+            tombstone,
+            [[BIRTH, 10, A, 1, "c0"], ["b", 10, A, 1, SINGLE]],
+        ),
+        ("created before a delete", tombstone, [[BIRTH, 8, A, 1, "c0"], ["b", 8, A, 1, SINGLE]]),
         ("a delete of what was created again", again, [[LIFE, 10, A, 1, "c0", 2]]),
         ("created again, and an old write", again, [["b", 8, A, 1, SINGLE], ["c", 10, A, 2, "01"]]),
         ("a tombstone told once more", tombstone, again_told),
@@ -278,12 +305,12 @@ def _merges_of_kinds():
         (
             "a tombstone told once more after it was created again",
             again_told,
-            [[LIFE, 10, B, 3, "c0"]],
+            [[LIFE, 10, B, 3, "c0", 2], [BIRTH, 10, B, 3, "c0"]],
         ),
         (
-            "life stays, of however many",
+            "life and birth stay, of however many",
             [["%03d" % i, 10, A, 2, "01"] for i in range(256)],
-            [[LIFE, 9, B, 1, "c0"], ["x", 9, B, 1, "01"]],
+            [[LIFE, 9, B, 1, "c0", 2], [BIRTH, 9, B, 1, "c0"], ["x", 9, B, 1, "01"]],
         ),
     ]
 
@@ -297,12 +324,14 @@ def _random_documents(seed, count):
         cells = {}
         for _ in range(random.randrange(1, 9)):
             path, author = random.choice(("a", "b", "m", "m\0a", "n")), random.choice((A, B))
-            stamp, kind = random.randrange(4, 9), random.choice((0, 0, 0, 1, 2, 3, LIFE))
+            stamp, kind = random.randrange(4, 9), random.choice((0, 0, 0, 1, 2, 3, LIFE, BIRTH))
             cell = [path, stamp, author, stamp, random.choice(values)]
             if kind == LIFE:
-                cell = [LIFE, stamp, author, stamp, "c0", random.choice((0, 2, 2))]
-                if cell[5] == REMOVED and random.randrange(2):
+                cell = [LIFE, stamp, author, stamp, "c0", 2]
+                if random.randrange(2):
                     cell[4] = _seen(random.randrange(4, stamp + 1), random.choice((A, B)))
+            elif kind == BIRTH:
+                cell = [BIRTH, stamp, author, stamp, "c0"]
             elif kind == COUNTER:
                 first = random.randrange(4, stamp + 1)
                 cell = [_entry(path, first, author), stamp, author, stamp, f"0{stamp - first}", 1]
@@ -395,7 +424,10 @@ def _refused_cells():
         ("an attachment without a type", ["a", 5, A, 1, "92" + TOKEN[2:48], 3]),
         ("an attachment that is a map", ["a", 5, A, 1, "80", 3]),
         ("an attachment with a longer head", ["a", 5, A, 1, "dc0003" + TOKEN[2:], 3]),
-        ("a life with a value", [LIFE, 5, A, 1, "01"]),
+        ("a life that is no tombstone", [LIFE, 5, A, 1, "c0"]),
+        ("a birth with a value", [BIRTH, 5, A, 1, "01"]),
+        ("a birth that is removed", [BIRTH, 5, A, 1, _seen(4, A), 2]),
+        ("an attachment that is the birth", [BIRTH, 5, A, 1, TOKEN, 3]),
         ("a tombstone of a later one", [LIFE, 5, A, 1, _seen(6, A), 2]),
         ("a tombstone with a value", [LIFE, 5, A, 1, "01", 2]),
         ("a life that names another", [LIFE, 5, A, 1, own]),
@@ -423,7 +455,9 @@ def _merged(cells):
     if LIFE in fields:
         life = _order(fields[LIFE])[:2]
         fields = {path: cell for path, cell in fields.items() if _order(cell)[:2] >= life}
-    cells = sorted(fields.values(), key=lambda cell: (cell[0] == LIFE, _order(cell), cell[0]))
+    cells = sorted(
+        fields.values(), key=lambda cell: (cell[0] in (LIFE, BIRTH), _order(cell), cell[0])
+    )
     return {cell[0]: cell for cell in cells[-256:]}
 
 
@@ -454,7 +488,7 @@ def _seen_in(cells):
     """What SPEC.md says of the view; None of a deleted document."""
     document = {cell[0]: (*cell, 0)[:6] for cell in cells}
     life = document.get(LIFE)
-    if life and life[5] == REMOVED:
+    if life and BIRTH not in document:
         return None
     layers, totals = [], {}
     for path, cell in document.items():
@@ -466,7 +500,7 @@ def _seen_in(cells):
             if begins_after and (life is None or path >= _entry(name, *_order(life)[:2])):
                 total, order = totals.get(name, (0, ()))
                 totals[name] = (total + value, max(order, _order(cell)))
-        elif path != LIFE and cell[5] != REMOVED:
+        elif path != BIRTH and cell[5] != REMOVED:
             layers.append((_order(cell), path, value))
     for name, (total, order) in totals.items():
         base = document.get(name)
