@@ -17,10 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from edge_peer.attachments import Blob
+from edge_peer.bigpeer.permissions import Permissions, takes
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.core.attachments import ATTACHMENT_BYTES_MAX
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.kinds import ATTACHMENT_ID_SIZE, Attachment, packed_token
+from edge_peer.core.view import fields_of
+from edge_peer.host import codec
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
@@ -29,6 +32,7 @@ FORM_BYTES = 16_384  # what may stand around the file
 FORM_FIELDS_MAX = 8
 UPLOAD_WAIT_S = 300
 SENT_BYTES = 65_536  # read from the store at a time
+LOOKED_COUNT = 256  # documents between two turns of the event loop: about a millisecond
 DEFAULT_TYPE = "application/octet-stream"
 
 
@@ -60,14 +64,14 @@ async def upload(big: "BigPeer", request: Request) -> dict[str, Any]:
     return map_of(token)
 
 
-def download(big: "BigPeer", text: str) -> Response:
-    """Raises Refusal unless all of it is here."""
+async def download(big: "BigPeer", text: str, permissions: Permissions) -> Response:
+    """Raises Refusal unless all of it is here, and in a document that may be read."""
     try:
         id = bytes.fromhex(text)
     except ValueError:
         id = b""
     size = big.store.attachments.whole(id) if len(id) == ATTACHMENT_ID_SIZE else None
-    if size is None:
+    if size is None or not await _is_readable(big, id, permissions):
         raise Refusal(404, "attachment", "this attachment is not here, or not all of it yet")
     headers = {
         "Content-Length": str(size),
@@ -97,6 +101,30 @@ def with_tokens(value: Any) -> Any:
         except ValueError:
             pass
     return {name: with_tokens(item) for name, item in value.items()}
+
+
+async def _is_readable(big: "BigPeer", id: bytes, permissions: Permissions) -> bool:
+    """Look for a document that may be read and has this token: through whole collections."""
+    if permissions.reads_everything():
+        return True
+    for collection in permissions.collections_read():
+        rule = permissions.reads(collection)
+        for number, (document_id, body) in enumerate(big.store.scan(collection)):
+            if number % LOOKED_COUNT == 0:
+                await asyncio.sleep(0)  # others first
+            fields = fields_of(body, codec.unpack) if id in body else None
+            if fields is not None and _has(fields, id):
+                fields["_id"] = document_id
+                if takes(rule, fields):
+                    return True
+    return False
+
+
+def _has(value: Any, id: bytes) -> bool:
+    """A token stands at a field, never inside an array."""
+    if isinstance(value, Attachment):
+        return bool(value.id == id)
+    return isinstance(value, dict) and any(_has(item, id) for item in value.values())
 
 
 async def _limited(request: Request, size_max: int) -> AsyncGenerator[bytes, None]:

@@ -1,4 +1,4 @@
-"""What /openapi.json says of http.py, as FastAPI takes it; no rule is checked here."""
+"""What /openapi.json says of the HTTP API, as FastAPI takes it; no rule is checked here."""
 
 from typing import Any
 
@@ -46,9 +46,10 @@ _HEADERS = [
     for name in ("X-EDGE-TXN-ID", "X-DITTO-TXN-ID")
 ]
 _STATUSES = {
-    200: "what the statement found or wrote",
     400: "not a request, or a mistake in the statement or its arguments",
-    401: "the key is missing or wrong",
+    401: "the key is missing or wrong, has expired, or was revoked",
+    403: "the key does not allow this",
+    404: "it is not here",
     408: "the request did not arrive whole",
     413: "the request is too large",
     500: "a failure here; nothing is said of it but in the log",
@@ -57,26 +58,47 @@ _STATUSES = {
 }
 
 
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _path_parameter(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {
+        "name": name, "in": "path", "required": True, "schema": schema, "description": description,
+    }  # fmt: skip
+
+
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": schema}}}
 
 
-# api version -> arguments of FastAPI.post
-EXECUTE: dict[str, dict[str, Any]] = {
-    version: {
-        "summary": "Execute a DQL statement",
-        "operation_id": f"execute_{version}",
+def of_version(described: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return the arguments of FastAPI's route for one of the paths below."""
+    return described | {
+        "operation_id": f"{described['operation_id']}_{version}",
         "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
-        "responses": {
-            status: {"description": text, **_json(_ANSWER)} for status, text in _STATUSES.items()
-        },
-        "openapi_extra": {
-            "parameters": _HEADERS,
-            "requestBody": {"required": True, **_json(_REQUEST)},
-        },
     }
-    for version in ("v4", "v5")
+
+
+def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
+    return {status: {"description": _STATUSES[status], **_json(_ANSWER)} for status in statuses}
+
+
+# Statements
+
+EXECUTE: dict[str, Any] = {
+    "summary": "Execute a DQL statement",
+    "operation_id": "execute",
+    "responses": {
+        200: {"description": "what the statement found or wrote", **_json(_ANSWER)},
+        **_errors(400, 401, 403, 408, 413, 500, 504, 507),
+    },
+    "openapi_extra": {"parameters": _HEADERS, "requestBody": {"required": True, **_json(_REQUEST)}},
 }
+
+# Attachments
+
 _TOKEN = {
     "type": "object",
     "required": ["id", "len", "type"],
@@ -93,39 +115,101 @@ _FORM = {
 }
 _FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
-
-def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
-    return {status: {"description": _STATUSES[status], **_json(_ANSWER)} for status in statuses}
-
-
-UPLOAD: dict[str, dict[str, Any]] = {
-    version: {
-        "summary": "Store an attachment",
-        "operation_id": f"upload_{version}",
-        "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
-        "responses": {
-            200: {"description": "its token, for an argument of a statement", **_json(_TOKEN)},
-            **_errors(400, 401, 408, 413, 500, 507),
-        },
-        "openapi_extra": {
-            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
-        },
-    }
-    for version in ("v4", "v5")
+UPLOAD: dict[str, Any] = {
+    "summary": "Store an attachment",
+    "operation_id": "upload",
+    "responses": {
+        200: {"description": "its token, for an argument of a statement", **_json(_TOKEN)},
+        **_errors(400, 401, 403, 408, 413, 500, 507),
+    },
+    "openapi_extra": {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
+    },
 }
-DOWNLOAD: dict[str, dict[str, Any]] = {
-    version: {
-        "summary": "Read an attachment",
-        "operation_id": f"download_{version}",
-        "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
-        "responses": {
-            200: {"description": "all of its bytes", "content": _FILE},
-            404: {"description": "it is not here, or not all of it yet", **_json(_ANSWER)},
-            **_errors(401, 500),
-        },
-    }
-    for version in ("v4", "v5")
+DOWNLOAD: dict[str, Any] = {
+    "summary": "Read an attachment",
+    "operation_id": "download",
+    "responses": {
+        200: {"description": "all of its bytes", "content": _FILE},
+        **_errors(401, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_path_parameter("id", "32 hexadecimal digits")]},
 }
+
+# Keys
+
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_SIDE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "everything": {"type": "boolean", "default": False},
+        "queriesByCollection": {
+            "type": "object",
+            "description": "collection: predicates, of which a document fulfils at least one",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+            "example": {"readings": ["site == 'A'"]},
+        },
+    },
+}
+_PERMISSIONS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"read": _SIDE, "write": _SIDE},
+}
+_KEY = {
+    "id": {"type": "string"},
+    "name": {"type": "string", "example": "dashboard"},
+    "administrator": {"type": "boolean", "description": "may do everything, and manage keys"},
+    "permissions": _PERMISSIONS,
+    "createdAt": _TIME,
+    "expiresAt": _TIME,
+    "lastUsedAt": _TIME,
+}
+_PLAIN = {"key": {"type": "string", "description": "the key itself: this answer alone has it"}}
+_NEW_KEY = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": _KEY["name"],
+        "permissions": _PERMISSIONS,
+        "administrator": {"type": "boolean", "description": "instead of permissions"},
+        "expiresAt": _TIME,
+    },
+}
+_APP = _path_parameter("appID", "32 hexadecimal digits")
+
+LIST_KEYS: dict[str, Any] = {
+    "summary": "List the API keys",
+    "operation_id": "list_keys",
+    "responses": {
+        200: {
+            "description": "those that were not revoked",
+            **_json(_object(keys={"type": "array", "items": _object(**_KEY)})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
+}
+CREATE_KEY: dict[str, Any] = {
+    "summary": "Create an API key",
+    "operation_id": "create_key",
+    "status_code": 201,
+    "responses": {
+        201: {"description": "the new key", **_json(_object(**_PLAIN, **_KEY))},
+        **_errors(400, 401, 403, 404, 408, 413, 500),
+    },
+    "openapi_extra": {"parameters": [_APP], "requestBody": {"required": True, **_json(_NEW_KEY)}},
+}
+REVOKE_KEY: dict[str, Any] = {
+    "summary": "Revoke an API key",
+    "operation_id": "revoke_key",
+    "status_code": 204,
+    "responses": {204: {"description": "it is none any more"}, **_errors(401, 403, 404, 500)},
+    "openapi_extra": {"parameters": [_APP, _path_parameter("id", "as in the list")]},
+}
+
 HEALTH: dict[str, Any] = {
     "summary": "Whether the Big Peer and its store answer",
     "responses": {503: {"description": "the store failed"}},

@@ -43,12 +43,12 @@ _ICON = (
 
 
 class Portal:
-    """The portal of one Big Peer: an ASGI application behind the API key."""
+    """The portal of one Big Peer: an ASGI application behind an administrator's key."""
 
     def __init__(self, big: "BigPeer") -> None:
         self.big = big
         self.feed = Feed(big.store, codec.unpack)
-        self.app = Gate(self._serve, big.api_key, big.app_id)
+        self.app = Gate(self._serve, big.keys, big.app_id)
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:

@@ -20,6 +20,9 @@ import uvicorn
 
 from edge_peer.bigpeer import ingress, settings
 from edge_peer.bigpeer.http import make_app
+from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
+from edge_peer.bigpeer.scoped import ScopedExecutor
+from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor, Result
 from edge_peer.core.messages import WANTS_ALL
@@ -38,8 +41,10 @@ STOP_POLL_S = 0.01
 class BigPeer:
     def __init__(self, options: settings.Settings) -> None:
         """Open the store. Raises ConfigError and StorageError with what to mend."""
-        config, self.api_key = settings.load(options)
+        config = settings.load(options)
         self.options = options
+        self.vault = Vault(options.data / settings.DOORS_FILE)
+        self.keys = settings.open_keys(options.data, self.vault)
         self.app_id = config.app_id.hex()
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
@@ -66,9 +71,20 @@ class BigPeer:
         self._committed = asyncio.Event()
         self.store.on_commit(lambda puts, gone: self._committed.set())
 
-    def execute(self, statement: str, arguments: dict[str, Any] | None = None) -> Result:
-        """Run one DQL statement, durably. Raises QueryError, and StoreFull with nothing changed."""
-        return self._executor.execute(statement, arguments)
+    def execute(
+        self,
+        statement: str,
+        arguments: dict[str, Any] | None = None,
+        permissions: Permissions = EVERYTHING,
+    ) -> Result:
+        """Run one DQL statement, durably.
+
+        Raises QueryError, Refusal for what the permissions do not allow, and StoreFull
+        with nothing changed.
+        """
+        if permissions == EVERYTHING:
+            return self._executor.execute(statement, arguments)
+        return ScopedExecutor(self.store, codec, permissions).execute(statement, arguments)
 
     def transaction_id(self) -> int:
         """Return the number of the newest change; it only rises."""
@@ -99,6 +115,7 @@ class BigPeer:
         close = getattr(self.store.log, "close", None)  # a board's log has nothing to close
         if close is not None:
             close()
+        self.vault.close()
 
     async def _serve(self) -> None:
         options = self.options

@@ -2,7 +2,10 @@
 What a Big Peer is started with, and what it keeps beside its store.
 
     DATA/big.json     appID and device id, made at the first start
-    DATA/api-key      the bearer key of the HTTP API, mode 0600
+    DATA/doors.db     who may come in (vault.py)
+    DATA/api-key      an administrator's key, mode 0600, for who runs the Big Peer; made at the
+                      first start, and taken in from what a Big Peer of before has left. It may
+                      be deleted: the key itself stays valid until it is revoked.
     DATA/store.db     the documents (host/storage.py)
 """
 
@@ -13,9 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_peer.bigpeer.keys import Keys
+from edge_peer.bigpeer.vault import Vault
 from edge_peer.config import Config
 from edge_peer.core.errors import ConfigError
+from edge_peer.host import system
 
+KEY_FILE = "api-key"
+DOORS_FILE = "doors.db"
 HTTP_PORT = 8080
 SYNC_PORT = 7700
 STORE_QUOTA_BYTES = 64 << 30
@@ -35,18 +43,35 @@ class Settings:
     mqtt: dict[str, Any] | None = None  # as in edge_peer/host/mqtt.py
 
 
-def load(settings: Settings) -> tuple[Config, str]:
-    """Return the Big Peer's configuration and its API key, made where they are missing.
+def load(settings: Settings) -> Config:
+    """Return the Big Peer's configuration, made where it is missing.
 
     Raises ConfigError when the data folder belongs to another app or cannot be used.
     """
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
-        fields = _fields(settings)
-        key = _key(settings.data / "api-key")
+        return Config(_fields(settings))
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot use {settings.data}: {error}") from error
-    return Config(fields), key
+
+
+def open_keys(data: Path, vault: Vault) -> Keys:
+    """Return the API keys; at the first start the operator's own is made.
+
+    Raises ConfigError and StorageError.
+    """
+    keys, path = Keys(vault, system.wall_ms), data / KEY_FILE
+    try:
+        if path.exists():
+            plain = path.read_text().strip()
+            if not plain:
+                raise ConfigError(f"{path} is empty; delete it, or put the key there")
+            keys.adopt(plain, KEY_FILE)
+        elif not keys.any_was_made():
+            _write(path, keys.create(KEY_FILE, None)[1] + "\n")
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot use {path}: {error}") from error
+    return keys
 
 
 def _fields(settings: Settings) -> dict[str, Any]:
@@ -75,15 +100,6 @@ def _fields(settings: Settings) -> dict[str, Any]:
         kept = {name: fields[name] for name in ("app_id", "device")}
         _write(path, json.dumps(kept, indent=2) + "\n")
     return fields
-
-
-def _key(path: Path) -> str:
-    if not path.exists():
-        _write(path, secrets.token_urlsafe(24) + "\n")
-    key = path.read_text().strip()
-    if not key:
-        raise ConfigError(f"{path} is empty; delete it for a new key")
-    return key
 
 
 def _write(path: Path, text: str) -> None:

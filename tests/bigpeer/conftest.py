@@ -36,6 +36,7 @@ class Server:
             raise self._error
         self.url = f"http://127.0.0.1:{self.big.http_port}"
         self.client = httpx.Client(base_url=self.url, timeout=LIMIT_S)
+        self.api_key = (data / "api-key").read_text().strip()
 
     def stop(self) -> None:
         if self._thread.is_alive():
@@ -53,8 +54,13 @@ class Server:
 
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(LIMIT_S)
 
+    def ask(self, method: str, path: str, key: str = "", **more) -> httpx.Response:
+        """Send a request under /api/v4 with a key, the administrator's if none is given."""
+        headers = {"Authorization": f"Bearer {key or self.api_key}"}
+        return self.client.request(method, f"/api/v4{path}", headers=headers, **more)
+
     def post(self, body, **headers) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.big.api_key}"} | headers
+        headers = {"Authorization": f"Bearer {self.api_key}"} | headers
         content = body if isinstance(body, bytes) else None
         json = None if isinstance(body, bytes) else body
         return self.client.post(

@@ -12,7 +12,7 @@ UPLOAD = "/api/v4/attachments/upload"
 
 
 def key(server):
-    return {"Authorization": f"Bearer {server.big.api_key}"}
+    return {"Authorization": f"Bearer {server.api_key}"}
 
 
 def upload(server, data, type="image/jpeg"):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edge_peer.bigpeer import http, settings
+from edge_peer.bigpeer import http, requests, settings
 
 FIELDS = [
     "transactionId",
@@ -61,7 +61,7 @@ def test_arguments_may_be_left_out_or_null(server):
 
 
 def test_the_other_version_of_the_path_is_the_same(server):
-    headers = {"Authorization": f"bearer {server.big.api_key}"}
+    headers = {"Authorization": f"bearer {server.api_key}"}
     body = {"statement": "SELECT * FROM nobody"}
     response = server.client.post("/api/v5/store/execute", json=body, headers=headers)
     assert response.status_code == 200 and list(response.json()) == FIELDS
@@ -103,6 +103,7 @@ def test_health_needs_no_key(server):
 def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     description = server.client.get("/openapi.json").json()
     paths = ("store/execute", "attachments/upload", "attachments/{id}")
+    paths += ("apps/{appID}/keys", "apps/{appID}/keys/{id}")
     assert set(description["paths"]) == {
         "/health",
         *(f"/api/{version}/{path}" for version in ("v4", "v5") for path in paths),
@@ -115,7 +116,7 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic {key}", "{key}"])
 def test_nothing_is_answered_without_the_key(server, header):
-    headers = {} if header is None else {"Authorization": header.format(key=server.big.api_key)}
+    headers = {} if header is None else {"Authorization": header.format(key=server.api_key)}
     body = {"statement": "SELECT * FROM nobody"}
     response = server.client.post("/api/v4/store/execute", json=body, headers=headers)
     refused(response, 401, "key")
@@ -180,14 +181,14 @@ def test_text_that_is_none_is_the_askers_mistake(server, id):
 
 
 def test_a_request_that_is_too_large_is_not_read_to_its_end(server):
-    filling = b" " * http.BODY_BYTES_MAX
+    filling = b" " * requests.BODY_BYTES_MAX
     refused(server.post(filling + b"{}"), 413, "size")
 
     def endless():
         for _ in range(100):
             yield filling
 
-    headers = {"Authorization": f"Bearer {server.big.api_key}"}
+    headers = {"Authorization": f"Bearer {server.api_key}"}
     path = server.url + "/api/v4/store/execute"
     refused(server.client.post(path, content=endless(), headers=headers), 413, "size")
     assert server.client.get("/health").status_code == 200
@@ -222,7 +223,7 @@ def test_a_transaction_that_is_there_is_not_waited_for(server):
 
 
 def test_a_transaction_that_does_not_come_is_not_waited_for_long(server, monkeypatch):
-    monkeypatch.setattr(http, "TRANSACTION_WAIT_S", 0.01)
+    monkeypatch.setattr(requests, "TRANSACTION_WAIT_S", 0.01)
     select = {"statement": "SELECT * FROM nobody"}
     response = server.post(select, **{"X-EDGE-TXN-ID": "999999999999"})
     assert "999999999999" in refused(response, 504, "behind")["description"]

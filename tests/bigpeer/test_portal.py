@@ -21,7 +21,7 @@ def browser(server):
 
 
 def sign_in(browser, server):
-    response = browser.get("/", params={"key": server.big.api_key}, follow_redirects=True)
+    response = browser.get("/", params={"key": server.api_key}, follow_redirects=True)
     assert response.status_code == 200
     return response.text
 
@@ -49,27 +49,27 @@ def test_a_wrong_key_is_told_so(server, browser):
 
 
 def test_the_key_in_the_address_opens_the_page_and_leaves_the_address(server, browser):
-    response = browser.get("/", params={"key": server.big.api_key})
+    response = browser.get("/", params={"key": server.api_key})
     assert response.status_code == 303
     assert response.headers["Location"] == "./"
     assert response.headers["Referrer-Policy"] == "no-referrer"
     cookie = response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=lax" in cookie
-    assert server.big.api_key not in cookie
+    assert server.api_key not in cookie
     assert "Max-Age" not in cookie and "expires" not in cookie.lower()
     page = browser.get("/")
     assert page.status_code == 200 and server.big.app_id in page.text
 
 
 def test_the_form_opens_the_page(server, browser):
-    response = browser.post("/", data={"key": server.big.api_key}, follow_redirects=True)
+    response = browser.post("/", data={"key": server.api_key}, follow_redirects=True)
     assert response.status_code == 200 and server.big.app_id in response.text
 
 
 def test_a_cookie_that_proves_nothing_opens_nothing(server, browser):
     sign_in(browser, server)
     (name,) = browser.cookies
-    for value in ("", "0" * 64, server.big.api_key, "ü"):
+    for value in ("", "0" * 64, server.api_key, "ü"):
         response = httpx.get(server.url, headers=[(b"cookie", f"{name}={value}".encode())])
         assert response.status_code == 401
 

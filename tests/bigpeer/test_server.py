@@ -40,10 +40,10 @@ def test_a_restart_keeps_everything(start, tmp_path):
     server = start(tmp_path)
     rows = [{"_id": str(i), "temp": i / 10} for i in range(200)]
     before = server.execute("INSERT INTO readings DOCUMENTS (:rows)", rows=rows)
-    app_id, key, author = server.big.app_id, server.big.api_key, server.big.store.author
+    app_id, key, author = server.big.app_id, server.api_key, server.big.store.author
     server.stop()
     again = start(tmp_path)
-    assert (again.big.app_id, again.big.api_key, again.big.store.author) == (app_id, key, author)
+    assert (again.big.app_id, again.api_key, again.big.store.author) == (app_id, key, author)
     assert again.execute("SELECT * FROM readings ORDER BY temp")["items"] == rows
     after = again.execute("INSERT INTO readings DOCUMENTS ({'_id': 'more', 'temp': 21})")
     assert after["transactionId"] > before["transactionId"]
@@ -52,7 +52,7 @@ def test_a_restart_keeps_everything(start, tmp_path):
 def test_a_session_of_the_page_survives_a_restart(start, tmp_path):
     server = start(tmp_path)
     with httpx.Client(timeout=LIMIT_S) as browser:
-        browser.get(server.url, params={"key": server.big.api_key})
+        browser.get(server.url, params={"key": server.api_key})
         server.stop()
         assert browser.get(start(tmp_path).url).status_code == 200
 
@@ -61,7 +61,7 @@ def test_what_a_small_peer_writes_arrives_and_is_answered_over_http(start, tmp_p
     server = start(tmp_path / "big")
     peer = small_peer(server.big, tmp_path / "attic.db")
     peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": {"temp": 21.5}})
-    headers = {"Authorization": f"Bearer {server.big.api_key}", "X-EDGE-TXN-ID": "2"}
+    headers = {"Authorization": f"Bearer {server.api_key}", "X-EDGE-TXN-ID": "2"}
     body = {"statement": "SELECT temp FROM readings"}
 
     async def read():  # its reading and its report are two transactions

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from edge_peer.bigpeer import settings
+
 LIMIT_S = 60
 COMMAND = [sys.executable, "-m", "edge_tools"]
 
@@ -107,8 +109,8 @@ def test_a_big_peer_says_where_it_is_and_ends_when_told(tmp_path):
     process = start("big", "--data", data, "--port", "0", "--sync-port", "0")
     try:
         said = lines_until(process, "peers  TCP port [1-9]")
-        key = (data / "api-key").read_text().strip()
-        assert re.search(rf"page   http://127\.0\.0\.1:[1-9]\d*/\?key={re.escape(key)}\n", said)
+        assert re.search(r"page   http://127\.0\.0\.1:[1-9]\d*/\n", said)
+        assert (data / "api-key").read_text().strip() not in said
         assert json.loads((data / "big.json").read_text())["app_id"] in said
         assert str(data / "api-key") in said
         process.send_signal(signal.SIGTERM)
@@ -117,6 +119,31 @@ def test_a_big_peer_says_where_it_is_and_ends_when_told(tmp_path):
         process.kill()
     assert process.returncode == 0
     assert "Traceback" not in said
+
+
+def test_keys_are_made_listed_and_revoked_from_the_data_folder(tmp_path):
+    data = ["--data", tmp_path]
+    code, said = edge_peer("big", "key", "list", *data)
+    assert code == 1 and "no Big Peer's" in said
+    settings.load(settings.Settings(tmp_path))
+    rule = '{"read": {"everything": true}}'
+    code, plain = edge_peer("big", "key", "create", "shop", "--permissions", rule, *data)
+    assert code == 0 and plain.startswith("edge_")
+    code, said = edge_peer("big", "key", "list", "--json", *data)
+    first, shop = json.loads(said)["keys"]
+    assert first["administrator"] and shop["name"] == "shop" and plain.strip() not in said
+    assert edge_peer("big", "key", "revoke", shop["id"], *data)[0] == 0
+    code, said = edge_peer("big", "key", "list", *data)
+    assert code == 0 and "shop" not in said and first["id"] in said
+    assert edge_peer("big", "key", "revoke", shop["id"], *data)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--administrator --permissions {}", "--permissions {", "--permissions []"]
+)
+def test_a_key_that_says_nothing_sensible_is_not_made(tmp_path, arguments):
+    settings.load(settings.Settings(tmp_path))
+    assert edge_peer("big", "key", "create", "x", *arguments.split(), "--data", tmp_path)[0] == 2
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

@@ -7,17 +7,15 @@ with 1; either way with one message and no traceback.
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 from typer.core import TyperGroup
 
 from edge_peer.core.errors import ConfigError, EdgeError
+from edge_tools import big_cli
 from edge_tools import demo as demos
 from edge_tools.errors import ToolError
 from edge_tools.rig import Plan
-
-MQTT_PORT = 1883
 
 
 class _Commands(TyperGroup):
@@ -36,6 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+app.add_typer(big_cli.app, name="big")
 
 
 @app.command()
@@ -60,40 +61,6 @@ def run(
     from edge_tools import services
 
     services.run_peer(config, status_interval, verbose)
-
-
-@app.command()
-def big(
-    data: Annotated[Path, typer.Option(help="Where it keeps everything.")] = Path("bigpeer-data"),
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="For the page and the HTTP API.")] = 8080,
-    sync_port: Annotated[int, typer.Option(help="For peers that sync over TCP.")] = 7700,
-    app_id: Annotated[
-        str, typer.Option("--app", help="The appID, 32 hex digits; made up if it is new.")
-    ] = "",
-    mqtt: Annotated[
-        str,
-        typer.Option(
-            envvar="EDGE_PEER_MQTT", help="A broker for peers: mqtt://[user:password@]host[:port]."
-        ),
-    ] = "",
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
-    ] = False,
-) -> None:
-    """
-    Run a Big Peer: it takes every change of every Small Peer of one app.
-
-    It shows a live page, answers the HTTP API and prints where they are. Links prove
-    nothing about who is there yet: think before you listen beyond this computer.
-
-    Example: `edge-peer big --mqtt mqtt://localhost`
-    """
-    from edge_peer.bigpeer.settings import Settings
-    from edge_tools import services
-
-    broker = _broker(mqtt) if mqtt else None
-    services.run_big(Settings(data, app_id.lower(), host, port, sync_port, broker), verbose)
 
 
 @app.command()
@@ -193,18 +160,3 @@ def sim(
 
     if not simulation.run(seed, world, replay, html):
         raise typer.Exit(1)
-
-
-def _broker(url: str) -> dict[str, Any]:
-    """Return what edge_peer/host/mqtt.py wants to know of mqtt://[user:password@]host[:port]."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or MQTT_PORT
-    except ValueError as error:
-        raise typer.BadParameter(f"{error} in {parts.hostname}", param_hint="--mqtt") from error
-    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/"):
-        raise typer.BadParameter("write it as mqtt://host:port", param_hint="--mqtt")
-    broker: dict[str, Any] = {"host": parts.hostname, "port": port}
-    if parts.username:
-        broker |= {"user": unquote(parts.username), "password": unquote(parts.password or "")}
-    return broker

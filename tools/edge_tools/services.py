@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer import SmallPeer
-from edge_peer.bigpeer.settings import Settings
+from edge_peer.bigpeer.settings import KEY_FILE, Settings
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
@@ -88,8 +88,8 @@ async def _announce(big: "BigPeer") -> None:
         peers += f", MQTT through {options.mqtt['host']} port {options.mqtt['port']}"
     print(
         f"Big Peer of app {big.app_id}\n"
-        f"  page   {site}/?key={big.api_key}\n"
-        f"  API    {site}/api/v4/store/execute, its key is in {options.data / 'api-key'}\n"
+        f"  page   {site}/\n"
+        f"  API    {site}/api/v4/store/execute, its key is in {options.data / KEY_FILE}\n"
         f"  peers  {peers}",
         flush=True,
     )

@@ -1,0 +1,131 @@
+"""
+The command `edge-peer big`, and what belongs to it: `edge-peer big key …`.
+
+Commands about keys work on the files of the data folder, beside a Big Peer that runs or
+without one; a running one goes by what they wrote from its next request on.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+MQTT_PORT = 1883
+
+Data = Annotated[Path, typer.Option(help="Where the Big Peer keeps everything.")]
+DATA = Path("bigpeer-data")
+
+app = typer.Typer(
+    invoke_without_command=True, subcommand_metavar="[COMMAND] …", rich_markup_mode="markdown"
+)
+key = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(key, name="key", help="Make, list and revoke API keys.")
+
+
+@app.callback()
+def big(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="Where it keeps everything.")] = DATA,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="For the page and the HTTP API.")] = 8080,
+    sync_port: Annotated[int, typer.Option(help="For peers that sync over TCP.")] = 7700,
+    app_id: Annotated[
+        str, typer.Option("--app", help="The appID, 32 hex digits; made up if it is new.")
+    ] = "",
+    mqtt: Annotated[
+        str,
+        typer.Option(
+            envvar="EDGE_PEER_MQTT", help="A broker for peers: mqtt://[user:password@]host[:port]."
+        ),
+    ] = "",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
+    ] = False,
+) -> None:
+    """
+    Run a Big Peer: it takes every change of every Small Peer of one app.
+
+    It shows a live page, answers the HTTP API and prints where they are. Links prove
+    nothing about who is there yet: think before you listen beyond this computer.
+
+    Example: `edge-peer big --mqtt mqtt://localhost`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from edge_peer.bigpeer.settings import Settings
+    from edge_tools import services
+
+    broker = _broker(mqtt) if mqtt else None
+    services.run_big(Settings(data, app_id.lower(), host, port, sync_port, broker), verbose)
+
+
+@key.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
+    permissions: Annotated[
+        str,
+        typer.Option(
+            help='JSON, or @FILE with it: {"read": {"everything": true}, "write": '
+            '{"queriesByCollection": {"readings": ["site == \'A\'"]}}}.'
+        ),
+    ] = "",
+    administrator: Annotated[
+        bool, typer.Option("--administrator", help="It may do everything, and manage keys.")
+    ] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="When it expires; else it stays.")
+    ] = None,
+    data: Data = DATA,
+) -> None:
+    """
+    Make an API key and print it: nobody can tell it again.
+
+    Example: `edge-peer big key create dashboard --days 90 --permissions @dashboard.json`
+    """
+    from edge_tools import keys
+
+    if bool(permissions) == administrator:
+        raise typer.BadParameter("give either --permissions or --administrator")
+    typer.echo(keys.create(data, name, permissions or None, days))
+
+
+@key.command("list")
+def list_keys(
+    data: Data = DATA,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say which API keys there are; their texts are nowhere."""
+    from edge_tools import keys
+
+    found = keys.found(data)
+    if as_json:
+        typer.echo(json.dumps({"keys": found}))
+    else:
+        keys.show(found)
+
+
+@key.command("revoke")
+def revoke_key(
+    id: Annotated[str, typer.Argument(help="As in `edge-peer big key list`.")], data: Data = DATA
+) -> None:
+    """End a key now."""
+    from edge_tools import keys
+
+    keys.revoke(data, id)
+
+
+def _broker(url: str) -> dict[str, Any]:
+    """Return what edge_peer/host/mqtt.py wants to know of mqtt://[user:password@]host[:port]."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or MQTT_PORT
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} in {parts.hostname}", param_hint="--mqtt") from error
+    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/"):
+        raise typer.BadParameter("write it as mqtt://host:port", param_hint="--mqtt")
+    broker: dict[str, Any] = {"host": parts.hostname, "port": port}
+    if parts.username:
+        broker |= {"user": unquote(parts.username), "password": unquote(parts.password or "")}
+    return broker
