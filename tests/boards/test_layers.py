@@ -47,7 +47,7 @@ CORE_MAY_IMPORT = {"array", "binascii", "collections", "hashlib", "struct"}
 PORTABLE_MAY_IMPORT = CORE_MAY_IMPORT | {"asyncio", "json", "sys"}
 OUTSIDE = {"edge_peer/core": CORE_MAY_IMPORT, "edge_peer/transport": PORTABLE_MAY_IMPORT}
 OUTSIDE["edge_peer"] = PORTABLE_MAY_IMPORT
-OUTSIDE["edge_peer/security"] = CORE_MAY_IMPORT
+OUTSIDE["edge_peer/security"] = CORE_MAY_IMPORT | {"json"}
 
 
 def imports(path):

@@ -4,9 +4,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from vectors.cases import load
 
-from edge_peer.core.errors import CertificateError
+from edge_peer.core.errors import CertificateError, ConfigError, FormatError, QueryError
+from edge_peer.host import permissions as json_permissions
+from edge_peer.security import identity as identities
+from edge_peer.security import permission, revocation
 from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, encode_body, restore
 
+RULES = [bytes.fromhex(case["hex"]) for case in load("permission")["encoded"]]
+LISTS = [bytes.fromhex(case["hex"]) for case in load("revocation")["lists"]][:6]
 CERTIFICATES = [bytes.fromhex(case["certificate"]) for case in load("certificate")["certificates"]]
 
 
@@ -52,3 +57,35 @@ def test_what_a_handshake_carries_is_a_certificate_of_that_key_or_refused(elided
     except CertificateError:
         return
     assert certificate.key == key and elide(certificate.raw) == elided
+
+
+@given(damaged(RULES) | st.binary(max_size=80))
+def test_permissions_have_one_encoding_and_judge_anything(raw):
+    try:
+        rules = permission.decode(raw)
+        assert permission.encode(rules) == raw
+        one = permission.Permissions(raw, "pump")
+    except (FormatError, QueryError):
+        return
+    for fields in ({}, {"site": "A", "a": 1, "b": None, "device": "pump", "x": [{"y": 1.5}]}):
+        one.may_read("readings", "i", fields)
+        one.may_write(bytes(8), "readings", "i", fields, {})
+    assert json_permissions.packed(json_permissions.unpacked(raw)) == raw
+
+
+@given(damaged(LISTS) | st.binary(max_size=120))
+def test_a_revocation_list_has_one_encoding(raw):
+    try:
+        one = revocation.decode(raw)
+    except FormatError:
+        return
+    body = revocation.encode_body(one.version, one.issued_s, one.floor, list(one.serials))
+    assert body == raw[: -revocation.SIGNATURE_SIZE]
+
+
+@given(st.text(max_size=300) | damaged([b'{"app_id": "00", "seed": 7}']).map(repr))
+def test_an_identity_is_read_or_refused(text):
+    try:
+        identities.from_text(text)
+    except ConfigError:
+        pass

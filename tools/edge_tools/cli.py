@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_tools import big_cli
+from edge_tools import authority_cli, big_cli
 from edge_tools import demo as demos
 from edge_tools.errors import ToolError
 from edge_tools.rig import Plan
@@ -34,8 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-
-
+app.add_typer(authority_cli.apps, name="app")
+app.add_typer(authority_cli.devices, name="device")
 app.add_typer(big_cli.app, name="big")
 
 
