@@ -28,6 +28,7 @@ class Departure:
         self.loses = any([policy in LOSING for policy in named])
         self.thins = any([policy in _THINNING for policy in named])
         self.lost_count = 0  # own writes that went before the Big Peer had them
+        self.counter_floor = 0  # our own counters up to this seq may not be the newest copies
         self._policies = policies
         self._store = store
         self._recent = bytearray(RECENT_BYTES if DROP_LEAST_RECENT in named else 0)
@@ -37,12 +38,14 @@ class Departure:
     def forget(self) -> None:
         """Call when the log begins to ask anew."""
         self._evicted: Vector = {}  # E of the documents that may go,
+        self._counter_seq = 0  # the highest of our own counters in them,
         self._losing_count = 0  # and how many of them the Big Peer lacks
 
     def take(self) -> "Vector":
         """Return the E of what goes now."""
         evicted = self._evicted
         self.lost_count += self._losing_count
+        self.counter_floor = max(self.counter_floor, self._counter_seq)
         self.forget()
         return evicted
 
@@ -75,6 +78,8 @@ class Departure:
         """Remember of a document what its going takes."""
         for cell in document.values():
             self._evicted[cell.author] = max(self._evicted.get(cell.author, 0), cell.seq)
+            if cell.kind == documents.COUNTER and cell.author == self._store.author:
+                self._counter_seq = max(self._counter_seq, cell.seq)
 
     def _is_ours_to_lose(self, document: "Document") -> bool:
         """Return whether all that the Big Peer lacks of it is our own."""

@@ -75,13 +75,19 @@ Cell = namedtuple("Cell", ("stamp", "author", "seq", "kind", "value"))
 
 
 def make(
-    changes: "Changes", stamp: int, author: bytes, seq: int, old: "Document | None" = None
+    changes: "Changes",
+    stamp: int,
+    author: bytes,
+    seq: int,
+    old: "Document | None" = None,
+    counter_floor: int = 0,
 ) -> "Document":
     """Return the document that one write makes, to be merged with the `old` one.
 
     changes: {path: packed value, as from `flatten`, or (kind, operand)}. Operands: what
     to add to a COUNTER; the packed token of an ATTACHMENT; None for REMOVED, which
     takes the field and those below it, or, at LIFE, the document. {BIRTH: NIL} creates it.
+    counter_floor: the author's own counters up to this seq are not gone on with.
     Raises ValueError for a counter that would leave 64 bits.
     """
     document: Document = {}
@@ -92,7 +98,8 @@ def make(
         else:
             from edge_peer.core.kinds import change
 
-            change(document, path, value, Cell(stamp, author, seq, REGISTER, NIL), old or {})
+            by = Cell(stamp, author, seq, REGISTER, NIL)
+            change(document, path, value, by, old or {}, counter_floor)
     for path in changes:  # what is set wins over what a removal above it took
         value = changes[path]
         if isinstance(value, bytes):

@@ -11,7 +11,8 @@ their values are (SPEC.md, "Documents"), each a MessagePack value:
 
 An entry of a counter is (the stamp of its first write, its author), written like an
 automatic id, which sorts as they do. Its author alone writes it, and goes on with it
-as long as it has the document at hand; without it, it begins another. So adding
+as long as it has the document at hand; without it, or where what it has may be an older
+copy that came back after it was evicted, it begins another. So adding
 needs no knowledge of the total, and nothing is added twice. A register or a
 removal of the name hides the entries that began before it, and so does a delete of
 the document; a number at the name is what they are added to.
@@ -60,11 +61,13 @@ _ENTRY_SIZE = 19
 _TOTAL_MAX = (1 << 63) - 1
 
 
-def change(document: "Document", path: str, what: "Any", by: Cell, old: "Document") -> None:
+def change(
+    document: "Document", path: str, what: "Any", by: Cell, old: "Document", counter_floor: int
+) -> None:
     """Add the cells that one change of `documents.make` makes; `by` has stamp, author, seq."""
     kind, operand = what
     if kind == COUNTER:
-        _add(document, path, operand, by, old)
+        _add(document, path, operand, by, old, counter_floor)
     elif kind == ATTACHMENT:
         document[path] = _cell(by, ATTACHMENT, operand)
     elif path == LIFE:
@@ -136,7 +139,9 @@ def layers_of(
     return [layer[1:] for layer in layers]
 
 
-def _add(document: "Document", path: str, amount: int, by: Cell, old: "Document") -> None:
+def _add(
+    document: "Document", path: str, amount: int, by: Cell, old: "Document", floor: int
+) -> None:
     if len(path.encode()) + len(ENTRY) + _ENTRY_SIZE > PATH_BYTES_MAX:
         raise ValueError("a counter's name has at most %d bytes" % (PATH_BYTES_MAX - 21))
     if path.count(SEPARATOR) + 2 >= DEPTH_MAX:
@@ -147,6 +152,7 @@ def _add(document: "Document", path: str, amount: int, by: Cell, old: "Document"
         for one in old
         if one.startswith(prefix)
         and old[one].author == by.author
+        and old[one].seq > floor
         and _counts(one[len(prefix) :], path, old)
     ]
     entry = max(mine) if mine else prefix + automatic_id(by.stamp, by.author)

@@ -6,13 +6,14 @@ What a store knows of writes, its neighbours' and its own: the vectors that sync
     durable    D  author -> seq   the Big Peer has every write up to it
     cursors       neighbour -> (resume, base, its epoch)   how far we have read its log
 
+K and E name at most as many authors together as the log has room for. Who is in
+neither when they are full stays out of both: of what K does not claim, E need not say
+what is missing, and the worst is that it is sent again.
+
 core/store.py, which is this and the documents, saves them and says when.
 """
 
 from binascii import crc32
-
-from edge_peer.core import state as states
-from edge_peer.core.errors import StoreFull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,15 +93,16 @@ class Knowledge:
 
     def learn(self, vector: "Vector") -> None:
         """Raise K and make it, and the cursors, durable."""
-        for author, seq in vector.items():
-            is_new = author not in self.knowledge
-            if author == self.author or (is_new and len(self.knowledge) >= self.log.authors_max):
-                continue  # what K lacks is at worst sent again
-            if seq > self.knowledge.get(author, 0):
+        for author, seq in self._with_room(vector):
+            if author != self.author and seq > self.knowledge.get(author, 0):
                 self.knowledge[author] = seq
                 self.learned_at[author] = self.arrival
                 self.learned_count += 1
         self.save()
+
+    def learn_evicted(self, vector: "Vector") -> None:
+        """Raise E; `save` comes with what makes the documents go."""
+        rise(self.evicted, dict(self._with_room(vector)))
 
     def digest(self) -> int:
         """Return 32 bits that are the same on peers that know the same of everybody."""
@@ -113,13 +115,28 @@ class Knowledge:
         return sum & 0xFFFFFFFF
 
     def forget_knowledge(self) -> None:
-        """Start over with every neighbour, as a changed subscription needs it."""
+        """Start over with every neighbour, as a changed subscription needs it.
+
+        All that we do not have is sent again: E is only about what we wrote.
+        """
         self.knowledge = {}
+        own_seq = self.evicted.get(self.author)
+        self.evicted = {} if own_seq is None else {self.author: own_seq}
         self.learned_at = {}
         self.cursors = {}
         self._cursor_used = {}
         self.epoch += 1
         self.save()
+
+    def _with_room(self, vector: "Vector") -> "list[tuple[bytes, int]]":
+        """Return our own entry, and those of authors that K and E name or have room to name."""
+        new = [one for one in vector if one not in self.knowledge and one not in self.evicted]
+        refused = set(new)
+        if new:
+            named = set(self.knowledge) | set(self.evicted) | set([self.author])
+            room = max(0, 1 + self.log.authors_max - len(named))
+            refused = set(sorted(refused - named)[room:])
+        return [(author, vector[author]) for author in vector if author not in refused]
 
     # Of the store
 
@@ -135,8 +152,6 @@ def rise(vector: "Vector", other: "Vector") -> bool:
     changed = False
     for author, seq in other.items():
         if seq > vector.get(author, 0):
-            if author not in vector and len(vector) >= states.AUTHOR_COUNT_MAX:
-                raise StoreFull("at most %d authors" % states.AUTHOR_COUNT_MAX)
             vector[author] = seq
             changed = True
     return changed

@@ -22,7 +22,7 @@ from edge_peer.core.clock import STAMP_MAX, HybridClock
 from edge_peer.core.departure import Departure
 from edge_peer.core.errors import FormatError, StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
-from edge_peer.core.knowledge import Knowledge, rise
+from edge_peer.core.knowledge import Knowledge
 from edge_peer.core.limits import HIDDEN
 from edge_peer.core.log import META
 
@@ -198,7 +198,8 @@ class Store(Knowledge):
             # It has nothing of its former life, nor of what crossed the delete.
             changes = dict(changes)
             changes[documents.LIFE] = (documents.REMOVED, None)
-        new = documents.make(changes, stamp, self.author, self.arrival, document)
+        floor = self._departure.counter_floor
+        new = documents.make(changes, stamp, self.author, self.arrival, document, floor)
         documents.merge(document, new)
 
     def batch(self) -> "Batch":
@@ -429,7 +430,7 @@ class Store(Knowledge):
         return document is not None and self._departure.may_go(collection, id, document, may_lose)
 
     def _puts_before_erase(self) -> "list[Put]":
-        rise(self.evicted, self._departure.take())
+        self.learn_evicted(self._departure.take())
         self._saved_arrival = self.arrival
         self._was_thinned = self._departure.thins
         return [self._state_put()]
@@ -442,6 +443,7 @@ class Store(Knowledge):
             self.own_seq,
             self._clock.last,
             self._departure.lost_count,
+            self._departure.counter_floor,
             (self.knowledge, self.evicted, self.durable),
             self.cursors,
         )
@@ -459,6 +461,7 @@ class Store(Knowledge):
             self.own_seq = state.own_seq
             self._clock.last = state.stamp
             self._departure.lost_count = state.lost_count
+            self._departure.counter_floor = state.counter_floor
             self.knowledge, self.evicted, self.durable = state.vectors
             self.cursors = state.cursors
         self.author = author_of(device_id, self._incarnation)

@@ -211,6 +211,57 @@ def test_an_insert_shows_at_a_peer_with_the_tombstone_that_its_writer_has_evicte
     assert sorted(big.get("c", "x")) == [LIFE, BIRTH, "v"]
 
 
+def test_a_count_does_not_go_on_from_an_older_copy_that_comes_back():
+    flash = Flash(8)
+    device, big = open_store(flash), new_store(keeps_all=True)
+    add = "UPDATE c APPLY n INCREMENT BY %d"
+
+    def sent():
+        return [("c", "x", documents.decode(device.body("c", "x")))]
+
+    def shown(store):
+        return Executor(store, codec).execute("SELECT n FROM c").items
+
+    Executor(device, codec).execute("INSERT INTO c DOCUMENTS ({_id: 'x', n: 0})")
+    Executor(device, codec).execute(add % 3)
+    older = sent()
+    Executor(device, codec).execute(add % 2)
+    big.merge(sent())
+    all_durable(device)
+    assert device.evict([("c", "x")]) == 0
+    device = open_store(flash)
+    device.merge(older)  # from a third peer
+    assert shown(device) == [{"n": 3}]
+    Executor(device, codec).execute(add % 1)
+    big.merge(sent())
+    assert shown(big) == [{"n": 6}]
+    Executor(device, codec).execute(add % 1)
+    big.merge(sent())
+    assert shown(big) == [{"n": 7}] and len(documents.decode(big.body("c", "x"))) == 4
+
+
+def test_documents_of_more_authors_than_there_is_room_for_can_go():
+    flash = Flash(8)
+    store = open_store(flash)
+    store.learn({b"known%03d" % i: 9 for i in range(store.log.authors_max - 5)})
+    for i in range(300):
+        author = b"other%03d" % i
+        store.merge([("c", "x%d" % i, documents.make({"v": b"\x01"}, 5, author, 7))])
+        store.durable = {author: 7}
+        assert store.evict([("c", "x%d" % i)]) == 0
+    insert(store, 1)
+    all_durable(store)
+    assert store.evict([("c", id) for id, _ in store.scan("c")]) == 0
+    store = open_store(flash)
+    others = sorted(set(store.evicted) - set([store.author]))
+    assert others == [b"other%03d" % i for i in range(5)] and store.evicted[store.author] > 0
+    store.learn({b"other%03d" % i: 7 for i in range(300)})
+    assert sorted(set(store.knowledge) & set(store.evicted)) == others
+    assert len(store.knowledge) == store.log.authors_max
+    store.forget_knowledge()
+    assert list(store.evicted) == [store.author]
+
+
 def test_a_tombstone_goes_when_it_is_durable_even_of_a_pinned_collection():
     store = new_store({"c": "pin"})
     ids = insert(store, 1)
