@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico sim clean
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico test-pico test-browser sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -66,6 +66,10 @@ bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; opt
 
 test-pico: pico-firmware ## Cut the power of the virtual Pico while it writes (minutes)
 	VIRTUAL_PICO=1 $(VENV)/pytest tests/hardware $(PYTEST_ARGS)
+
+test-browser: setup ## Use the portal as a person does, in the Chromium of this system (BROWSER=program)
+	$(VENV)/python -m pip install --quiet playwright==1.65.2
+	BROWSER=$(or $(BROWSER),chromium) $(VENV)/pytest tests/bigpeer/test_browser.py $(PYTEST_ARGS)
 
 sim: setup ## Run simulated worlds (SEEDS=40 SEED0=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
 	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED0),--first $(SEED0)) \

@@ -21,9 +21,9 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.types import Receive, Scope, Send
 
-from edge_peer.bigpeer import views
-from edge_peer.bigpeer.access import Gate
+from edge_peer.bigpeer import forms, views
 from edge_peer.bigpeer.feed import Feed
+from edge_peer.bigpeer.gate import Gate
 from edge_peer.host import codec, system
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ _ICON = (
 
 
 class Portal:
-    """The portal of one Big Peer: an ASGI application behind an administrator's key."""
+    """The portal of one Big Peer: an ASGI application behind its gate."""
 
     def __init__(self, big: "BigPeer") -> None:
         self.big = big
         self.feed = Feed(big.store, codec.unpack)
-        self.app = Gate(self._serve, big.keys, big.app_id)
+        self.app = Gate(self._serve, big)
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -82,20 +82,22 @@ def _site() -> FastAPI:
 
 def _page(request: Request) -> None:
     portal: Portal = request.scope[_SCOPE_KEY]
-    page = Page(portal.big, portal.feed, request.url.hostname or "localhost")
+    host = request.url.hostname or "localhost"
+    page = Page(portal.big, portal.feed, host, request.scope[forms.SCOPE_KEY])
     ui.timer(REFRESH_S, page.refresh)
 
 
 class Page:
     """One open page; `refresh` brings it up to date."""
 
-    def __init__(self, big: "BigPeer", feed: Feed, host: str) -> None:
+    def __init__(self, big: "BigPeer", feed: Feed, host: str, form_token: str) -> None:
+        """host: as the browser calls this computer; form_token: of its session (forms.py)."""
         self._big = big
         self._feed = feed
         self._drawn: tuple[Any, ...] = ()  # what the chart shows
         ui.add_css(_CSS)
         with ui.element("main").classes("portal"):
-            self._build(host)
+            self._build(host, form_token)
 
     async def refresh(self) -> None:
         await self._feed.catch_up()
@@ -114,12 +116,16 @@ class Page:
             _show(self._links, views.links(links))
             self._refresh_chart()
 
-    def _build(self, host: str) -> None:
+    def _build(self, host: str, form_token: str) -> None:
         big = self._big
         with ui.element("header").classes("top"):
             _html("edge-peer", "h1")
             _html(f"Big Peer of app <code>{big.app_id}</code>").classes("app")
             ui.element("span").classes("state").props("role=status")
+            ui.link("Keys", "./keys").classes("way")
+            with ui.element("form").props("method=post action=./sign-out"):
+                ui.element("input").props(f"type=hidden name={forms.FIELD} value={form_token}")
+                _html("Sign out", "button").classes("way")
         local = big.options.host in ("localhost", "::1") or big.options.host.startswith("127.")
         steps = views.first_steps(big.app_id, host, big.sync_port, big.http_port, local)
         self._steps = _html(steps).classes("card steps")

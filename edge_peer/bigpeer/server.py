@@ -20,8 +20,10 @@ import uvicorn
 
 from edge_peer.bigpeer import ingress, settings
 from edge_peer.bigpeer.http import make_app
+from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
 from edge_peer.bigpeer.scoped import ScopedExecutor
+from edge_peer.bigpeer.sessions import Sessions
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor, Result
@@ -45,6 +47,8 @@ class BigPeer:
         self.options = options
         self.vault = Vault(options.data / settings.DOORS_FILE)
         self.keys = settings.open_keys(options.data, self.vault)
+        self.people = People(self.vault, system.wall_ms)
+        self.sessions = Sessions(self.vault, system.wall_ms)
         self.app_id = config.app_id.hex()
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),

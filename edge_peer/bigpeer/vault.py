@@ -27,6 +27,15 @@ _STEPS = (
         created_ms INTEGER NOT NULL, expires_ms INTEGER, used_ms INTEGER, revoked_ms INTEGER
     ) STRICT;
     """,
+    """
+    CREATE TABLE person (
+        name TEXT PRIMARY KEY, password TEXT NOT NULL, created_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE session (
+        digest BLOB PRIMARY KEY, person TEXT, key TEXT,
+        created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -109,7 +109,7 @@ def test_a_big_peer_says_where_it_is_and_ends_when_told(tmp_path):
     process = start("big", "--data", data, "--port", "0", "--sync-port", "0")
     try:
         said = lines_until(process, "peers  TCP port [1-9]")
-        assert re.search(r"page   http://127\.0\.0\.1:[1-9]\d*/\n", said)
+        assert re.search(r"page   http://127\.0\.0\.1:[1-9]\d*/set-up\?token=[\w-]{32} ", said)
         assert (data / "api-key").read_text().strip() not in said
         assert json.loads((data / "big.json").read_text())["app_id"] in said
         assert str(data / "api-key") in said

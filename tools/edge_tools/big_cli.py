@@ -1,7 +1,8 @@
 """
-The command `edge-peer big`, and what belongs to it: `edge-peer big key …`.
+The command `edge-peer big`, and what belongs to it: `edge-peer big key …`,
+`edge-peer big person …`.
 
-Commands about keys work on the files of the data folder, beside a Big Peer that runs or
+Commands about keys and people work on the files of the data folder, beside a Big Peer that runs or
 without one; a running one goes by what they wrote from its next request on.
 """
 
@@ -21,7 +22,9 @@ app = typer.Typer(
     invoke_without_command=True, subcommand_metavar="[COMMAND] …", rich_markup_mode="markdown"
 )
 key = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+person = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(key, name="key", help="Make, list and revoke API keys.")
+app.add_typer(person, name="person", help="Say who may sign in at the page.")
 
 
 @app.callback()
@@ -114,6 +117,41 @@ def revoke_key(
     from edge_tools import keys
 
     keys.revoke(data, id)
+
+
+@person.command("set")
+def set_person(
+    name: Annotated[str, typer.Argument(help="Whom the page will know by it.")],
+    password: Annotated[
+        str,
+        typer.Option(
+            envvar="EDGE_PEER_PASSWORD",
+            prompt=True,
+            hide_input=True,
+            confirmation_prompt=True,
+            help="Asked for if it is not given.",
+        ),
+    ],
+    data: Data = DATA,
+) -> None:
+    """
+    Let somebody sign in, or give them a new password, which ends their sessions.
+
+    Example: `edge-peer big person set ada`
+    """
+    from edge_tools import people
+
+    people.set_up(data, name, password)
+
+
+@person.command("remove")
+def remove_person(
+    name: Annotated[str, typer.Argument(help="Who may not sign in any more.")], data: Data = DATA
+) -> None:
+    """End somebody's sessions and forget them."""
+    from edge_tools import people
+
+    people.remove(data, name)
 
 
 def _broker(url: str) -> dict[str, Any]:

@@ -55,11 +55,18 @@ def show(found: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def _opened(data: Path) -> Iterator[Keys]:
+    with opened_vault(data) as vault:
+        yield open_keys(data, vault)
+
+
+@contextmanager
+def opened_vault(data: Path) -> Iterator[Vault]:
+    """Raises ToolError for a folder in which no Big Peer has been started."""
     if not (data / "big.json").exists():
         raise ToolError(f"{data} is no Big Peer's; start one there first, or say --data")
     vault = Vault(data / DOORS_FILE)
     try:
-        yield open_keys(data, vault)
+        yield vault
     finally:
         vault.close()
 

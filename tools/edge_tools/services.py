@@ -86,9 +86,10 @@ async def _announce(big: "BigPeer") -> None:
     peers = f"TCP port {big.sync_port}"
     if options.mqtt is not None:
         peers += f", MQTT through {options.mqtt['host']} port {options.mqtt['port']}"
+    token = big.people.set_up_token
     print(
         f"Big Peer of app {big.app_id}\n"
-        f"  page   {site}/\n"
+        f"  page   {site}/{f'set-up?token={token}  to set it up, once' if token else ''}\n"
         f"  API    {site}/api/v4/store/execute, its key is in {options.data / KEY_FILE}\n"
         f"  peers  {peers}",
         flush=True,
