@@ -13,6 +13,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     DEFLATED 7 | the rest of the link message, deflated, from a host to a host that takes it
     ASK      6 | count | author*                        of whom the sender must know K
     8 to 11    attachments (core/exchange.py)
+    12, 13 | length | bytes    between peers that know each other (security/gate.py)
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -48,6 +49,8 @@ WANT = 8
 PIECES = 9
 OFFER = 10
 HAVE = 11
+REVOKED = 12
+REFUSED = 13
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -65,6 +68,7 @@ DIGEST_SIZE = 4
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
 RECORD_COUNT_MAX = 1_024
+TOLD_BYTES_MAX = 1_910  # a revocation list, with its version
 ROOM_FACTOR = 2  # documents in a DELTA: so many times the largest message of the link
 SUBSCRIPTION_COUNT_MAX = 8
 STATEMENT_BYTES_MAX = 512
@@ -101,6 +105,8 @@ Done = namedtuple(
 
 # number: the size of the blob, or that of the first piece; runs: [(first piece, count)]
 Attached = namedtuple("Attached", ("kind", "id", "number", "runs", "data"))
+
+Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gate.py
 
 
 class Interner:
@@ -236,7 +242,7 @@ class Decoder:
 
     def messages(
         self, data: bytes
-    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached]":
+    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached | Told]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
         while not reader.at_end():
@@ -260,6 +266,8 @@ class Decoder:
                 from edge_peer.core.exchange import take_message
 
                 yield take_message(kind, reader)
+            elif REVOKED <= kind <= REFUSED:
+                yield Told(kind, reader.take(reader.count(TOLD_BYTES_MAX)))
             else:
                 raise FormatError("message kind %d is not known here" % kind)
 

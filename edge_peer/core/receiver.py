@@ -8,18 +8,21 @@ from edge_peer.core.errors import StoreFull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from edge_peer.core.messages import Delta, Done
     from edge_peer.core.store import Store
 
 
 class Receiver:
-    def __init__(self, store: "Store", neighbour: bytes) -> None:
+    def __init__(self, store: "Store", neighbour: bytes, gate: "Any" = None) -> None:
         self.received_count = 0
         self.refused_count = 0
         self.expected: int | None = None  # the cursor to go on from; None after a HELLO of ours
         self._store = store
         self._oversized_count = store.oversized_count
         self._neighbour = neighbour
+        self._gate = gate
 
     def handle_delta(self, delta: "Delta", their_epoch: int) -> bool:
         """Store the records, durably; return False if there is no room.
@@ -28,15 +31,16 @@ class Receiver:
         """
         if not self._continues(delta.previous, their_epoch) or not delta.records:
             return True
+        records = delta.records if self._gate is None else self._gate.judged(delta.records)
         try:
-            self._store.merge(delta.records)
+            self._store.merge(records)
         except StoreFull:
             if self._store.keeps_all:
                 raise
-            self.refused_count += len(delta.records)
+            self.refused_count += len(records)
             self.expected = None
             return False
-        self.received_count += len(delta.records)
+        self.received_count += len(records)
         self.expected = delta.cursor
         base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))

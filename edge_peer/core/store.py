@@ -120,6 +120,11 @@ class Store(Knowledge):
     def off_commit(self, listener: "Listener") -> None:
         self._listeners.remove(listener)
 
+    @property
+    def incarnation(self) -> bytes:
+        """The 4 bytes that make this store's author another one than the device's last."""
+        return self._incarnation
+
     # Documents
 
     def get(self, collection: str, id: str) -> "Document | None":

@@ -50,6 +50,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Told,
 )
 from edge_peer.core.sender import Sender
 
@@ -72,7 +73,10 @@ ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
 # The whole protocol: state -> message kinds that the neighbour may send.
 WAITING = "waiting"  # for its first HELLO
 STARTED = "started"
-ACCEPTS = {WAITING: (Hello,), STARTED: (Hello, Ask, Know, Durable, Delta, Done, Attached)}
+ACCEPTS = {
+    WAITING: (Hello, Told),
+    STARTED: (Hello, Ask, Know, Durable, Delta, Done, Attached, Told),
+}
 
 
 class Sync:
@@ -81,7 +85,8 @@ class Sync:
     arguments)]; matcher(subscriptions) -> matches(collection, id, document) -> bool;
     linger_ms: how long a document may wait for others to share a message with;
     message_size_max: bytes of the largest message that this side takes; deflate: a
-    Deflate (host/deflate.py) where this side can.
+    Deflate (host/deflate.py) where this side can; gate: what says who the neighbour is and
+    what it may (security/gate.py), None where everybody on the wire is trusted.
     """
 
     def __init__(
@@ -94,8 +99,10 @@ class Sync:
         linger_ms: int,
         message_size_max: int,
         deflate: "Any" = None,
+        gate: "Any" = None,
     ) -> None:
         self.state = WAITING
+        self.gate = gate
         self._deflate = deflate
         self._message_size_max = message_size_max
         self._store = store
@@ -104,7 +111,9 @@ class Sync:
         self._matcher = matcher
         self._encoder = Encoder(store.author)
         self._decoder = Decoder(neighbour, ROOM_FACTOR * message_size_max)
-        self._sender = Sender(store, neighbour, self._encoder, now_ms, linger_ms, message_size_max)
+        self._sender = Sender(
+            store, neighbour, self._encoder, now_ms, linger_ms, message_size_max, gate
+        )
         self._answer_count = 0  # of theirs, to be answered
         self._asked: tuple[bytes, ...] = ()  # authors whose K it waits for
         # As the receiver
@@ -118,6 +127,8 @@ class Sync:
 
     def close(self) -> None:
         """Call when the link is closed."""
+        if self.gate is not None:
+            self.gate.close()
         if self._exchange is not None:
             self._exchange.close()
 
@@ -133,6 +144,8 @@ class Sync:
             if self._deflate is None:
                 raise RemoteProtocolError("deflated, for a peer that does not inflate")
             message = self._deflate.inflate(message[1:], self._message_size_max)
+        if self.gate is not None:
+            self.gate.check()
         for part in self._decoder.messages(message):
             if type(part) not in ACCEPTS[self.state]:
                 raise RemoteProtocolError("%s while %s" % (type(part).__name__, self.state))
@@ -148,6 +161,10 @@ class Sync:
         return bytes([DEFLATED]) + bytes(self._deflate.deflate(message))
 
     def _next_messages(self, size_max: int, now_ms: int) -> bytes:
+        if self.gate is not None:
+            message: bytes = self.gate.next_message(size_max)
+            if message:
+                return message
         if self.state == WAITING and self._flags & WANTS_ALL:
             return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
@@ -253,7 +270,8 @@ class Sync:
             if not self._unanswered_count:
                 raise RemoteProtocolError("an answer to no HELLO")
             self._unanswered_count -= 1
-        self._store.learn_durable(durable.vector)
+        if self._is_believed():
+            self._store.learn_durable(durable.vector)
         self._sender.note_durable(durable.vector)
 
     def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
@@ -264,9 +282,10 @@ class Sync:
         if self._receiver is None:
             from edge_peer.core.receiver import Receiver
 
-            self._receiver = Receiver(self._store, self._neighbour)
+            self._receiver = Receiver(self._store, self._neighbour, self.gate)
         if isinstance(part, Done):
-            covers_us, passes_on = self._covers_us(), self._passes_on()
+            covers_us = self._is_believed() and self._covers_us()
+            passes_on = self._passes_on()
             self._receiver.handle_done(part, self._their_epoch, covers_us, passes_on)
             self._sender.note_knowledge(part.entries)
             if self._sender.their_flags & WANTS_ALL:
@@ -282,6 +301,10 @@ class Sync:
         entries = {author: seq for author, seq, _ in done.entries if store.known(author)}
         if len(store.durable) + len(entries) <= store.log.authors_max:
             store.learn_durable(entries)
+
+    def _is_believed(self) -> bool:
+        """Return whether what the neighbour says of others' writes counts."""
+        return self.gate is None or bool(self.gate.is_believed)
 
     def _covers_us(self) -> bool:
         """Return whether the neighbour's log holds everything that we want of any author."""
@@ -300,6 +323,8 @@ class Sync:
     # As the sender
 
     def _handle_hello(self, hello: Hello, now_ms: int) -> None:
+        if self.gate is not None:
+            self.gate.check_flags(hello.flags)
         try:
             matches = self._matcher(hello.subscriptions)
         except QueryError as error:
@@ -329,6 +354,13 @@ class Sync:
             raise RemoteProtocolError("attachments, for a peer that has no room for any")
         self._attachments().take(part, now_ms)
 
+    # Who they are
+
+    def _handle_told(self, told: Told, now_ms: int) -> None:
+        if self.gate is None:
+            raise RemoteProtocolError("it asks who we are, and here nobody is anybody")
+        self.gate.receive(told)
+
     def _handle_know(self, know: Know, now_ms: int) -> None:
         self._sender.take_knowledge(know.vector)
 
@@ -348,6 +380,7 @@ def _passes_on(flags: int, subscriptions: "Subscriptions") -> bool:
 
 _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Attached: Sync._handle_attached,
+    Told: Sync._handle_told,
     Know: Sync._handle_know,
     Hello: Sync._handle_hello,
     Ask: Sync._handle_ask,

@@ -5,13 +5,23 @@ from hypothesis import strategies as st
 from vectors.cases import load
 
 from edge_peer.core.errors import CertificateError, ConfigError, FormatError, QueryError
+from edge_peer.core.packing import Reader
 from edge_peer.host import permissions as json_permissions
 from edge_peer.security import identity as identities
-from edge_peer.security import permission, revocation
+from edge_peer.security import permission, refusals, revocation
 from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, encode_body, restore
 
 RULES = [bytes.fromhex(case["hex"]) for case in load("permission")["encoded"]]
 LISTS = [bytes.fromhex(case["hex"]) for case in load("revocation")["lists"]][:6]
+REFUSALS = [
+    refusals.encode(
+        [
+            refusals.Refusal(b"author-a", 7, 1, "readings", "i"),
+            refusals.Refusal(bytes(8), 1 << 40, 2, "", ""),
+        ]
+    ),
+    refusals.encode([]),
+]
 CERTIFICATES = [bytes.fromhex(case["certificate"]) for case in load("certificate")["certificates"]]
 
 
@@ -89,3 +99,13 @@ def test_an_identity_is_read_or_refused(text):
         identities.from_text(text)
     except ConfigError:
         pass
+
+
+@given(damaged(REFUSALS) | st.binary(max_size=60))
+def test_refusals_are_read_exactly_or_refused(raw):
+    reader = Reader(raw)
+    try:
+        found = refusals.decode(reader)
+    except FormatError:
+        return
+    assert refusals.encode(found) == raw[: reader.position]
