@@ -13,7 +13,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     DEFLATED 7 | the rest of the link message, deflated, from a host to a host that takes it
     ASK      6 | count | author*                        of whom the sender must know K
     8 to 11    attachments (core/exchange.py)
-    12, 13 | length | bytes    between peers that know each other (security/gate.py)
+    12 to 14 | length | bytes    between peers that know each other (security/gate.py)
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -51,6 +51,7 @@ OFFER = 10
 HAVE = 11
 REVOKED = 12
 REFUSED = 13
+RENEWED = 14
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -266,7 +267,7 @@ class Decoder:
                 from edge_peer.core.exchange import take_message
 
                 yield take_message(kind, reader)
-            elif REVOKED <= kind <= REFUSED:
+            elif REVOKED <= kind <= RENEWED:
                 yield Told(kind, reader.take(reader.count(TOLD_BYTES_MAX)))
             else:
                 raise FormatError("message kind %d is not known here" % kind)

@@ -322,8 +322,11 @@ class Sender:
         return bool(cell.seq > known)
 
     def _is_wanted(self, collection: str, id: str, document: "Document") -> bool:
-        if self._gate is not None and not self._gate.may_read(collection, id, document):
-            return False
+        if self._gate is not None:
+            if self._gate.wants(collection):
+                return True
+            if not self._gate.may_read(collection, id, document):
+                return False
         if self.their_flags & WANTS_ALL:
             return True
         if self.their_flags & WANTS_UNDURABLE and not self._store.is_durable(document):

@@ -42,6 +42,7 @@ class Ledger:
         if not path.exists():
             raise StorageError(f"{path} is missing: what this app has issued is in it")
         self._path = path
+        self._data_version = 0
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         with self._naming_errors():
             self._db.execute("PRAGMA synchronous = FULL")
@@ -110,6 +111,13 @@ class Ledger:
         with self._naming_errors():
             row = self._db.execute("SELECT raw FROM list ORDER BY version DESC LIMIT 1").fetchone()
         return None if row is None else bytes(row[0])
+
+    def has_changed(self) -> bool:
+        """Say whether anybody else has written into it since this was asked last."""
+        with self._naming_errors():
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        before, self._data_version = self._data_version, version
+        return bool(before != version)
 
     def _issued(self, statement: str, *arguments: object) -> list[Issued]:
         with self._naming_errors():

@@ -3,6 +3,7 @@ One link's gatekeeper: what this neighbour may see, say and write. Asked by core
 
     REVOKED    0c | length | version varint | list     see revocation.py; none: "I have this"
     REFUSED    0d | length | refusals                  see refusals.py
+    RENEWED    0e | length | certificate               the receiver's own, newer than it has shown
 
 What a neighbour may claim depends on its role: only a Big Peer wants everything, and only
 relays and Big Peers take what the Big Peer lacks, say what is durable, teach what they know of
@@ -17,6 +18,7 @@ from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.messages import (
     REFUSED,
     RELAYS,
+    RENEWED,
     REVOKED,
     TOLD_BYTES_MAX,
     WANTS_ALL,
@@ -56,6 +58,10 @@ class Gate:
         self._permissions = permissions_of(certificate)
         self._their_version = -1  # of their list; -1: not heard of
         self._told_version = -1
+        self._renewed: Certificate | None = None  # the neighbour's, to be told
+        found = guard.certificate_of(neighbour)
+        if found is not None:
+            self.note_certificate(neighbour, found)
         self._refusals = guard.refusals.release(neighbour)  # to be told
         guard.gates.append(self)
 
@@ -85,11 +91,19 @@ class Gate:
         """Raise CertificateError if it has expired, or was revoked, since the link is open."""
         self._guard.check_claims(self.certificate)
 
+    def note_certificate(self, author: bytes, certificate: "Certificate") -> None:
+        """Call when a certificate of this author has come to be known."""
+        if author == self.neighbour and certificate.serial > self.certificate.serial:
+            self._renewed = certificate
+
     # Messages
 
     def next_message(self, size_max: int) -> bytes:
         if self.tells_list:
             return self._next_list()
+        if self._renewed is not None:
+            raw, self._renewed = self._renewed.raw, None
+            return _told(RENEWED, raw)
         if self._refusals:
             count = min(TOLD_MAX, max(1, min(size_max, TOLD_BYTES_MAX) // _REFUSAL_BYTES_MAX))
             part, self._refusals = self._refusals[:count], self._refusals[count:]
@@ -101,6 +115,8 @@ class Gate:
         reader = Reader(told.data)
         if told.kind == REVOKED:
             self._hear_of_list(reader)
+        elif told.kind == RENEWED:
+            self._guard.take_renewed(reader.take(len(told.data)))
         else:
             for refusal in refused.decode(reader):
                 self._hear_of_refusal(refusal)
@@ -152,6 +168,10 @@ class Gate:
         fields = self._guard.fields(document)
         return self._permissions.may_read(collection, id, fields)
 
+    def wants(self, collection: str) -> bool:
+        """Say whether the neighbour is sent this whatever it asks for: a relay, certificates."""
+        return collection == AUTHORS and self.is_believed
+
     def voucher(self, author: bytes) -> "Record | None":
         """Return what must go ahead of this author's documents: the record of its certificate.
 
@@ -170,6 +190,9 @@ class Gate:
     def judged(self, records: "list[Record]") -> "list[Record]":
         """Return what is to be merged of what has come; what is refused will be told."""
         if self.is_big:
+            for collection, id, document in records:
+                if collection == AUTHORS:
+                    self._guard.is_proven(id, document)  # for whom it is, and what we know of him
             return records
         records = sorted(records, key=lambda record: record[0] != AUTHORS)
         taken = []

@@ -33,7 +33,7 @@ from edge_peer.security.revocation import Revocations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from edge_peer.core.document import Document
@@ -67,6 +67,7 @@ class Guard:
         self.certificate = certificate
         self.gates: list[Gate] = []
         self.on_revoked: Callable[[], None] | None = None  # called after a new list counts
+        self.on_renewed: Callable[[Certificate], None] | None = None  # told of our own
         self.refusals = Refusals(store)
         self.revocations = Revocations(
             app_id, store.entry(_LIST_ID), lambda raw: store.keep_entry(_LIST_ID, raw)
@@ -78,12 +79,21 @@ class Guard:
         self._rules: dict[bytes, Permissions | None] = {}  # by author; None: a Big Peer, anything
 
     def introduce(self) -> None:
-        """Write this author's own certificate where all can read it, unless it is there."""
-        author = hexlify(self.store.author).decode()
-        value = pack(self.store.incarnation + self.certificate.raw)
-        body = self.store.body(AUTHORS, author)
-        if body is None or documents.decode(body).get(FIELD, (0, 0, 0, 0, b""))[4] != value:
-            self.store.write([(AUTHORS, author, {FIELD: value})])
+        """Write this author's own certificate where all can read it, unless it is there.
+
+        If a newer one is there, that is this peer's from now on. Raises StoreFull.
+        """
+        found = self.certificate_of(self.store.author)
+        if found is None or found.serial < self.certificate.serial:
+            self.publish(self.store.author, self.store.incarnation, self.certificate)
+        else:
+            self._adopt(found)
+
+    def publish(self, author: bytes, incarnation: bytes, certificate: "Certificate") -> None:
+        """Write an author's certificate: one's own, or a renewed one of somebody."""
+        value = pack(incarnation + certificate.raw)
+        self.store.write([(AUTHORS, hexlify(author).decode(), {FIELD: value})])
+        self._remember(author, certificate)
 
     def is_revoked(self, serial: int) -> bool:
         return self.revocations.is_revoked(serial)
@@ -112,11 +122,22 @@ class Guard:
         document = self.store.get(AUTHORS, id)
         return None if document is None else (id, document)
 
+    def certificate_of(self, author: bytes) -> "Certificate | None":
+        """Return an author's certificate, if it is here."""
+        found = self.voucher(author)
+        return None if found is None else self._proven(found[0], found[1])
+
+    def authors(self) -> "Iterator[tuple[bytes, bytes, Certificate]]":
+        """Yield (author, incarnation, certificate) of all that are here, as they once proved."""
+        for id in sorted([one for one, _ in self.store.scan(AUTHORS)]):
+            found = self._read(id, self.store.get(AUTHORS, id) or {})
+            if found is not None:
+                yield unhexlify(id), found[0], found[1]
+
     def rules_of(self, author: bytes) -> "Permissions | None":
         """Return what an author may write, None for anything; KeyError if nothing proves it."""
         if author not in self._rules:
-            found = self.voucher(author)
-            certificate = None if found is None else self._proven(found[0], found[1])
+            certificate = self.certificate_of(author)
             if certificate is None:
                 raise KeyError(author)
             self._remember(author, certificate)
@@ -130,19 +151,36 @@ class Guard:
         return certificate is not None
 
     def _proven(self, id: str, document: "Document") -> "Certificate | None":
+        found = self._read(id, document)
+        return found[1] if found is not None and self._is_signed(found[1]) else None
+
+    def _read(self, id: str, document: "Document") -> "tuple[bytes, Certificate] | None":
+        """Return the incarnation and certificate, if their author is that of the id."""
         cell = document.get(FIELD)
         if cell is None or len(document) > 2:  # beside it BIRTH
             return None
         try:
             value: Any = self._unpack(cell.value)
+            incarnation = bytes(value[:INCARNATION_SIZE])
             certificate = certificates.decode(value[INCARNATION_SIZE:])
             Permissions(certificate.permissions, certificate.name)
         except (RemoteProtocolError, TypeError, ValueError):
             return None
-        author = author_of(certificate.key, bytes(value[:INCARNATION_SIZE]))
-        if hexlify(author).decode() != id or not self._is_signed(certificate):
+        if hexlify(author_of(certificate.key, incarnation)).decode() != id:
             return None
-        return certificate
+        return incarnation, certificate
+
+    def take_renewed(self, raw: bytes) -> None:
+        """Take a certificate for this peer's key; one that is none, or no newer, is passed over."""
+        certificate = certificates.decode(raw)
+        if certificate.key == self.certificate.key and self._is_signed(certificate):
+            self._adopt(certificate)
+
+    def _adopt(self, certificate: "Certificate") -> None:
+        if certificate.serial > self.certificate.serial:
+            self.certificate = certificate
+            if self.on_renewed is not None:
+                self.on_renewed(certificate)
 
     def _is_signed(self, certificate: "Certificate") -> bool:
         body = certificate.raw[: -certificates.SIGNATURE_SIZE]
@@ -154,6 +192,8 @@ class Guard:
         if len(self._rules) >= self.store.log.authors_max:
             self._rules = {}
         self._rules[author] = permissions_of(certificate)
+        for gate in self.gates:
+            gate.note_certificate(author, certificate)
 
     # Judging
 

@@ -332,3 +332,50 @@ def test_the_default_rules_allow_everything():
     board.insert("anything", n=1)
     linked(board, big)
     assert len(big.rows("anything")) == 1
+
+
+def renewed(app, peer):
+    """Return a newer certificate for a peer's key, as the authority issues it."""
+    name = peer.certificate.name
+    return app.certificate(name, peer.certificate.role, expiry_s=NOW_S + 5_000)
+
+
+def test_a_certificate_is_renewed_over_a_relay_without_touching_the_device():
+    """The board wants no documents at all; it hears of this nevertheless."""
+    app = App()
+    board, gateway, big = (
+        Peer(app, "board"),
+        Peer(app, "gateway", RELAY),
+        Peer(app, "big", BIG_PEER),
+    )
+    down, up = Line(board, gateway).run(), Line(gateway, big).run()
+    new = renewed(app, board)
+    kept = []
+    board.guard.on_renewed = kept.append
+    big.guard.publish(board.store.author, board.store.incarnation, new)
+    up.run()
+    down.run()
+    assert board.guard.certificate == new and kept == [new]
+
+
+def test_a_newer_certificate_is_told_to_who_still_shows_an_older_one():
+    app = App()
+    board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
+    linked(board, big)
+    new = renewed(app, board)
+    big.guard.publish(board.store.author, board.store.incarnation, new)
+    linked(board, big)
+    assert board.guard.certificate == new
+    again = Peer(app, "board", log=board.log)  # with what was on its flash at first, but a serial
+    assert again.certificate.serial > new.serial
+    linked(again, big)
+    assert again.guard.certificate == again.certificate
+
+
+def test_nobody_renews_another_key_nor_without_the_authority():
+    app = App()
+    board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
+    line = Line(board, big).run()
+    for wrong in (app.certificate("other"), App("other").certificate("board"), board.certificate):
+        line.syncs[0].gate.receive(Told(14, wrong.raw))
+    assert board.guard.certificate == board.certificate
