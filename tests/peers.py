@@ -67,7 +67,8 @@ async def running(*coroutines):
 class Mosquitto:
     """A real broker on loopback; `port` stays the same when it is started again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, lines=""):
+        """lines: of its configuration, after the listener."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -75,7 +76,7 @@ class Mosquitto:
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
-            "user root\n"
+            f"user root\n{lines}"
         )
         self._process = None
         self.start()

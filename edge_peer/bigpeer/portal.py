@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from nicegui import ui
+from starlette.datastructures import URL
 from starlette.types import Receive, Scope, Send
 
 from edge_peer.bigpeer import forms, views
@@ -82,22 +83,21 @@ def _site() -> FastAPI:
 
 def _page(request: Request) -> None:
     portal: Portal = request.scope[_SCOPE_KEY]
-    host = request.url.hostname or "localhost"
-    page = Page(portal.big, portal.feed, host, request.scope[forms.SCOPE_KEY])
+    page = Page(portal.big, portal.feed, request.base_url, request.scope[forms.SCOPE_KEY])
     ui.timer(REFRESH_S, page.refresh)
 
 
 class Page:
     """One open page; `refresh` brings it up to date."""
 
-    def __init__(self, big: "BigPeer", feed: Feed, host: str, form_token: str) -> None:
-        """host: as the browser calls this computer; form_token: of its session (forms.py)."""
+    def __init__(self, big: "BigPeer", feed: Feed, site: URL, form_token: str) -> None:
+        """site: as the browser calls this server; form_token: of its session (forms.py)."""
         self._big = big
         self._feed = feed
         self._drawn: tuple[Any, ...] = ()  # what the chart shows
         ui.add_css(_CSS)
         with ui.element("main").classes("portal"):
-            self._build(host, form_token)
+            self._build(site, form_token)
 
     async def refresh(self) -> None:
         await self._feed.catch_up()
@@ -116,7 +116,7 @@ class Page:
             _show(self._links, views.links(links))
             self._refresh_chart()
 
-    def _build(self, host: str, form_token: str) -> None:
+    def _build(self, site: URL, form_token: str) -> None:
         big = self._big
         with ui.element("header").classes("top"):
             _html("edge-peer", "h1")
@@ -127,7 +127,8 @@ class Page:
                 ui.element("input").props(f"type=hidden name={forms.FIELD} value={form_token}")
                 _html("Sign out", "button").classes("way")
         local = big.options.host in ("localhost", "::1") or big.options.host.startswith("127.")
-        steps = views.first_steps(big.app_id, host, big.sync_port, big.http_port, local)
+        host, address = site.hostname or "localhost", str(site).rstrip("/")
+        steps = views.first_steps(big.app_id, address, host, big.sync_port, local)
         self._steps = _html(steps).classes("card steps")
         self._steps.set_visibility(False)
         with ui.element("div").classes("stale") as self._content:

@@ -12,7 +12,7 @@ collection, holds the loop until it is done.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from errno import EADDRINUSE
 from typing import Any
 
@@ -24,6 +24,7 @@ from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
 from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sessions import Sessions
+from edge_peer.bigpeer.tls import Certificate
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor, Result
@@ -44,7 +45,8 @@ class BigPeer:
     def __init__(self, options: settings.Settings) -> None:
         """Open the store. Raises ConfigError and StorageError with what to mend."""
         config = settings.load(options)
-        self.options = options
+        self.options = options = settings.completed(options)
+        self.certificate = Certificate(options.tls) if options.tls else None
         self.vault = Vault(options.data / settings.DOORS_FILE)
         self.keys = settings.open_keys(options.data, self.vault)
         self.people = People(self.vault, system.wall_ms)
@@ -131,8 +133,10 @@ class BigPeer:
             http_socket.close()
             raise _no_port("sync", options.host, options.sync_port, error) from error
         self.sync_port = listener.sockets[0].getsockname()[1]
-        web = WebServer(make_app(self), self.started.set)
+        web = WebServer(make_app(self), self.started.set, self.certificate, options.trusted_proxies)
         tasks = [asyncio.create_task(web.serve(sockets=[http_socket]))]
+        if self.certificate is not None:
+            tasks.append(asyncio.create_task(self.certificate.keep()))
         if options.mqtt is not None:
             mqtt = ingress.MqttIngress(self.links, options.mqtt)
             tasks.append(asyncio.create_task(mqtt.run()))
@@ -161,11 +165,20 @@ class BigPeer:
 class WebServer(uvicorn.Server):
     """uvicorn as a part of this program: it leaves signals, and the process, alone."""
 
-    def __init__(self, app: Any, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        on_started: Callable[[], None],
+        certificate: Certificate | None,
+        trusted_proxies: Sequence[str],
+    ) -> None:
+        """trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto count; nobody else's do."""
         super().__init__(
             uvicorn.Config(
                 app,
                 lifespan="on",
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
                 log_config=None,
                 log_level="warning",
                 access_log=False,  # its lines would hold the key of /?key=…
@@ -176,6 +189,9 @@ class WebServer(uvicorn.Server):
             )
         )
         self._on_started = on_started
+        if certificate is not None:
+            self.config.load()
+            self.config.ssl = certificate.context
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:

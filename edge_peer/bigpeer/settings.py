@@ -1,7 +1,10 @@
 """
 What a Big Peer is started with, and what it keeps beside its store.
 
-    DATA/big.json     appID and device id, made at the first start
+    DATA/big.json     appID and device id, made at the first start; the operator may add
+                      "tls": {"cert": FILE, "key": FILE}, "trusted_proxies": [ADDRESS, …] and
+                      "mqtt": {…} (host/mqtt.py), for what is not said when it is started.
+                      Relative paths are relative to DATA.
     DATA/doors.db     who may come in (vault.py)
     DATA/api-key      an administrator's key, mode 0600, for who runs the Big Peer; made at the
                       first start, and taken in from what a Big Peer of before has left. It may
@@ -12,11 +15,13 @@ What a Big Peer is started with, and what it keeps beside its store.
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from edge_peer.bigpeer.keys import Keys
+from edge_peer.bigpeer.tls import Files
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.config import Config
 from edge_peer.core.errors import ConfigError
@@ -40,7 +45,9 @@ class Settings:
     host: str = "127.0.0.1"
     http_port: int = HTTP_PORT
     sync_port: int = SYNC_PORT
-    mqtt: dict[str, Any] | None = None  # as in edge_peer/host/mqtt.py
+    mqtt: dict[str, Any] | None = field(default=None, repr=False)  # as in edge_peer/host/mqtt.py
+    tls: Files | None = None
+    trusted_proxies: tuple[str, ...] = ()  # addresses, and networks such as 10.0.0.0/8
 
 
 def load(settings: Settings) -> Config:
@@ -53,6 +60,44 @@ def load(settings: Settings) -> Config:
         return Config(_fields(settings))
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot use {settings.data}: {error}") from error
+
+
+def completed(settings: Settings) -> Settings:
+    """Return the settings with what big.json says of those that are not given.
+
+    Raises ConfigError for what is wrong with them.
+    """
+    path = settings.data / "big.json"
+    fields = _read(path)
+    tls, proxies, mqtt = (fields.get(name) for name in ("tls", "trusted_proxies", "mqtt"))
+    if settings.tls is None and tls is not None:
+        names = [tls.get(name) for name in ("cert", "key")] if isinstance(tls, dict) else [None]
+        if not all(isinstance(name, str) for name in names):
+            raise ConfigError(f'{path}: "tls" needs "cert" and "key", the names of files')
+        settings = replace(settings, tls=Files(*(settings.data / str(name) for name in names)))
+    if not settings.trusted_proxies and proxies is not None:
+        if not isinstance(proxies, list):
+            raise ConfigError(f'{path}: "trusted_proxies" is a list of addresses')
+        settings = replace(settings, trusted_proxies=tuple(str(one) for one in proxies))
+    if settings.mqtt is None and mqtt is not None:
+        if not isinstance(mqtt, dict):
+            raise ConfigError(f'{path}: "mqtt" is an object with "host"')
+        settings = replace(settings, mqtt=_with_paths(mqtt, settings.data))
+    for address in settings.trusted_proxies:
+        try:
+            ip_network(address)
+        except ValueError as error:
+            raise ConfigError(f"a trusted proxy is an address or a network: {error}") from error
+    return settings
+
+
+def _with_paths(mqtt: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return an MQTT link's settings with whole paths."""
+    tls = mqtt.get("tls")
+    if isinstance(tls, dict):
+        whole = {name: str(folder / str(path)) for name, path in tls.items()}
+        mqtt = mqtt | {"tls": whole}
+    return mqtt
 
 
 def open_keys(data: Path, vault: Vault) -> Keys:
@@ -77,10 +122,7 @@ def open_keys(data: Path, vault: Vault) -> Keys:
 def _fields(settings: Settings) -> dict[str, Any]:
     path = settings.data / "big.json"
     if path.exists():
-        try:
-            fields: dict[str, Any] = json.loads(path.read_text())
-        except ValueError as error:
-            raise ConfigError(f"{path} is not JSON: {error}") from error
+        fields = _read(path)
         if settings.app_id and fields.get("app_id") != settings.app_id:
             raise ConfigError(f"{settings.data} belongs to app {fields.get('app_id')}")
     else:
@@ -99,6 +141,18 @@ def _fields(settings: Settings) -> dict[str, Any]:
     if not path.exists():
         kept = {name: fields[name] for name in ("app_id", "device")}
         _write(path, json.dumps(kept, indent=2) + "\n")
+    return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path} must be a JSON object")
     return fields
 
 

@@ -163,8 +163,8 @@ def links(found: list[dict[str, Any]]) -> str:
 # The first steps
 
 
-def first_steps(app_id: str, host: str, sync_port: int, http_port: int, local: bool) -> str:
-    """local: only this computer reaches the Big Peer."""
+def first_steps(app_id: str, site: str, host: str, sync_port: int, local: bool) -> str:
+    """site: as the browser calls this server; local: only this computer reaches it."""
     note = "It listens to this computer only; its option <code>--host</code> changes that."
     peer = (
         '{"app_id": "' + app_id + '",\n'
@@ -173,7 +173,7 @@ def first_steps(app_id: str, host: str, sync_port: int, http_port: int, local: b
         ' "links": [{"kind": "lan", "host": "' + host + '", "port": ' + str(sync_port) + "}]}"
     )
     http = (
-        f"curl http://{host}:{http_port}/api/v4/store/execute \\\n"
+        f"curl {site}/api/v4/store/execute \\\n"
         '  -H "Authorization: Bearer $API_KEY" \\\n'
         '  -d \'{"statement": "INSERT INTO readings DOCUMENTS (:r)",\n'
         '       "args": {"r": {"sensor": "attic", "temp": 21.5}}}\''

@@ -1,7 +1,12 @@
 """
 MQTT as a link between a peer and the Big Peer, through any standard broker.
 
-    {"kind": "mqtt", "host": "broker.example", "port": 1883, "user": …, "password": …}
+    {"kind": "mqtt", "host": "broker.example", "port": 1883, "user": …, "password": …,
+     "tls": true}            or {"ca": FILE, "cert": FILE, "key": FILE}
+
+With tls the port is 8883 if none is given, and the broker must show a certificate for
+its host, by an authority that this computer trusts or by that of "ca" alone; "cert" and
+"key" are this peer's own, where the broker asks for one.
 
 One MQTT message is one frame, QoS 1, on topics that name the receiver and the sender
 (SPEC.md, "MQTT"):
@@ -24,7 +29,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.session import Local, Medium
 
-PORT = 1883
+PORT, TLS_PORT = 1883, 8883
 CONNECT_TIMEOUT_S = 10
 KEEPALIVE_S = 30
 INBOX_COUNT_MAX = 64  # of one link; its window is far below
@@ -43,7 +48,22 @@ def topic_to_peer(app_id: bytes, author: str) -> str:
 
 
 def label(settings: dict[str, Any]) -> str:
-    return f"mqtt {settings.get('host')}:{settings.get('port', PORT)}"
+    return f"mqtt {settings.get('host')}:{_port(settings)}"
+
+
+def _port(settings: dict[str, Any]) -> Any:
+    return settings.get("port", TLS_PORT if settings.get("tls") else PORT)
+
+
+def _encrypt(client: paho.Client, tls: Any) -> None:
+    """Raises ConfigError for files that cannot be used."""
+    files = {} if tls is True else tls
+    if not isinstance(files, dict) or not set(files) <= {"ca", "cert", "key"}:
+        raise ConfigError('"tls" of an mqtt link is true, or has "ca", "cert" and "key"')
+    try:
+        client.tls_set(files.get("ca"), files.get("cert"), files.get("key"))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"an mqtt link's certificates cannot be used: {error}") from error
 
 
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, "MqttChannel"]:
@@ -61,7 +81,7 @@ class Broker:
     """One connection to a broker, from paho's thread to this event loop."""
 
     def __init__(self, settings: dict[str, Any], client_id: str, topics: list[str]) -> None:
-        host, port = settings.get("host"), settings.get("port", PORT)
+        host, port = settings.get("host"), _port(settings)
         if not isinstance(host, str) or not isinstance(port, int):
             raise ConfigError("an mqtt link needs a host, and a port if it is not 1883")
         self.on_message: Callable[[str, bytes, Callable[[], None]], None] | None = None
@@ -75,6 +95,8 @@ class Broker:
         )
         if settings.get("user"):
             self._client.username_pw_set(settings["user"], settings.get("password"))
+        if settings.get("tls"):
+            _encrypt(self._client, settings["tls"])
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect

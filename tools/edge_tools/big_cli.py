@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-MQTT_PORT = 1883
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 Data = Annotated[Path, typer.Option(help="Where the Big Peer keeps everything.")]
 DATA = Path("bigpeer-data")
@@ -40,9 +40,21 @@ def big(
     mqtt: Annotated[
         str,
         typer.Option(
-            envvar="EDGE_PEER_MQTT", help="A broker for peers: mqtt://[user:password@]host[:port]."
+            envvar="EDGE_PEER_MQTT",
+            help="A broker for peers: mqtt[s]://[user:password@]host[:port].",
         ),
     ] = "",
+    mqtt_ca: Annotated[
+        Path | None, typer.Option(help="Whose certificates a broker of mqtts:// may show, a file.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="For HTTPS: the certificate, a PEM file with its chain.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, a PEM file.")] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="The address of a reverse proxy whose X-Forwarded-* count; repeat it."),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
     ] = False,
@@ -58,10 +70,18 @@ def big(
     if context.invoked_subcommand is not None:
         return
     from edge_peer.bigpeer.settings import Settings
+    from edge_peer.bigpeer.tls import Files
     from edge_tools import services
 
-    broker = _broker(mqtt) if mqtt else None
-    services.run_big(Settings(data, app_id.lower(), host, port, sync_port, broker), verbose)
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key belong together")
+    settings = Settings(
+        data, app_id.lower(), host, port, sync_port,
+        mqtt=_broker(mqtt, mqtt_ca) if mqtt else None,
+        tls=Files(tls_cert, tls_key) if tls_cert and tls_key else None,
+        trusted_proxies=tuple(trusted_proxy or ()),
+    )  # fmt: skip
+    services.run_big(settings, verbose)
 
 
 @key.command("create")
@@ -154,16 +174,19 @@ def remove_person(
     people.remove(data, name)
 
 
-def _broker(url: str) -> dict[str, Any]:
-    """Return what edge_peer/host/mqtt.py wants to know of mqtt://[user:password@]host[:port]."""
+def _broker(url: str, ca: Path | None) -> dict[str, Any]:
+    """Return what edge_peer/host/mqtt.py wants to know of mqtt[s]://[user:password@]host[:port]."""
     parts = urlsplit(url)
     try:
-        port = parts.port or MQTT_PORT
+        port = parts.port or MQTT_PORTS.get(parts.scheme)
     except ValueError as error:
         raise typer.BadParameter(f"{error} in {parts.hostname}", param_hint="--mqtt") from error
-    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/"):
-        raise typer.BadParameter("write it as mqtt://host:port", param_hint="--mqtt")
+    if port is None or not parts.hostname or parts.path not in ("", "/"):
+        text = "write it as mqtt://host:port, or mqtts:// for TLS"
+        raise typer.BadParameter(text, param_hint="--mqtt")
     broker: dict[str, Any] = {"host": parts.hostname, "port": port}
     if parts.username:
         broker |= {"user": unquote(parts.username), "password": unquote(parts.password or "")}
+    if parts.scheme == "mqtts":
+        broker["tls"] = True if ca is None else {"ca": str(ca)}
     return broker

@@ -82,10 +82,13 @@ async def _announce(big: "BigPeer") -> None:
     await big.started.wait()
     options = big.options
     host = "localhost" if options.host in ANY_ADDRESS else options.host
-    site = f"http://{f'[{host}]' if ':' in host else host}:{big.http_port}"
+    scheme = "http" if options.tls is None else "https"
+    site = f"{scheme}://{f'[{host}]' if ':' in host else host}:{big.http_port}"
     peers = f"TCP port {big.sync_port}"
     if options.mqtt is not None:
-        peers += f", MQTT through {options.mqtt['host']} port {options.mqtt['port']}"
+        from edge_peer.host import mqtt
+
+        peers += f", {mqtt.label(options.mqtt)}"
     token = big.people.set_up_token
     print(
         f"Big Peer of app {big.app_id}\n"
