@@ -34,15 +34,23 @@ class Index:
         self._slots = array("I", bytes(self._bucket_count * 16))
         self._spilled: list[int] = []
         self._random = 1
+        # A key's hash, and what follows from it: who looks for a key often adds it next.
+        self._at_home: tuple[int, int, tuple[int, ...]] = (-1, 0, (0,))
 
     def candidates(self, key_hash: int) -> "list[int]":
         """Return the locations that may be the key's."""
-        tag, firsts = self._home(key_hash)
+        _, tag, firsts = self._home(key_hash)
+        slots = self._slots
         found = []
-        for first in firsts:
-            for entry in self._slots[first : first + 4]:
-                if entry >> LOCATION_BITS == tag:
-                    found.append(entry & LOCATION_MASK)
+        for at in firsts:  # written out: to count to four takes a board as long again
+            if slots[at] >> LOCATION_BITS == tag:
+                found.append(slots[at] & LOCATION_MASK)
+            if slots[at + 1] >> LOCATION_BITS == tag:
+                found.append(slots[at + 1] & LOCATION_MASK)
+            if slots[at + 2] >> LOCATION_BITS == tag:
+                found.append(slots[at + 2] & LOCATION_MASK)
+            if slots[at + 3] >> LOCATION_BITS == tag:
+                found.append(slots[at + 3] & LOCATION_MASK)
         for entry in self._spilled:
             if entry >> LOCATION_BITS == tag:
                 found.append(entry & LOCATION_MASK)
@@ -50,7 +58,7 @@ class Index:
 
     def add(self, key_hash: int, location: int) -> None:
         """Enter a new key."""
-        tag, firsts = self._home(key_hash)
+        _, tag, firsts = self._home(key_hash)
         entry = tag << LOCATION_BITS | location
         slot = self._slot_of(0, firsts)
         if slot < 0:
@@ -59,7 +67,7 @@ class Index:
             self._slots[slot] = entry
 
     def move(self, key_hash: int, old: int, new: int) -> None:
-        self._replace(key_hash, old, self._home(key_hash)[0] << LOCATION_BITS | new)
+        self._replace(key_hash, old, self._home(key_hash)[1] << LOCATION_BITS | new)
 
     def remove(self, key_hash: int, location: int) -> None:
         self._replace(key_hash, location, 0)
@@ -71,27 +79,30 @@ class Index:
                 if entry:
                     yield entry & LOCATION_MASK
 
-    def _home(self, key_hash: int) -> "tuple[int, tuple[int, ...]]":
-        """Return the tag of a key and the first slots of its buckets, mostly two."""
-        tag = (key_hash & _TAG_MASK) or 1
-        bucket = (key_hash >> 10) % self._bucket_count
-        other = self._other(tag, bucket)
-        return tag, (4 * bucket,) if bucket == other else (4 * bucket, 4 * other)
+    def _home(self, key_hash: int) -> "tuple[int, int, tuple[int, ...]]":
+        """Return the hash and tag of a key and the first slots of its buckets, mostly two."""
+        if key_hash != self._at_home[0]:
+            tag = (key_hash & _TAG_MASK) or 1
+            bucket = (key_hash >> 10) % self._bucket_count
+            other = self._other(tag, bucket)
+            firsts = (4 * bucket,) if bucket == other else (4 * bucket, 4 * other)
+            self._at_home = (key_hash, tag, firsts)
+        return self._at_home
 
     def _other(self, tag: int, bucket: int) -> int:
         return (tag * _STEP - bucket) % self._bucket_count
 
     def _slot_of(self, entry: int, firsts: "tuple[int, ...]") -> int:
         """Return the slot of an entry, or with 0 one that is free; -1 if there is none."""
-        for slot in firsts:
-            for one in self._slots[slot : slot + 4]:
-                if one == entry:
+        slots = self._slots
+        for first in firsts:
+            for slot in range(first, first + 4):
+                if slots[slot] == entry:
                     return slot
-                slot += 1
         return -1
 
     def _replace(self, key_hash: int, location: int, entry: int) -> None:
-        tag, firsts = self._home(key_hash)
+        _, tag, firsts = self._home(key_hash)
         old = tag << LOCATION_BITS | location
         slot = self._slot_of(old, firsts)
         if slot >= 0:

@@ -74,10 +74,16 @@ class Totals:
             self._attachments[0] += count
             self._attachments[1] += size
             return
-        named = self.collections.setdefault(collection, [0, 0])
-        for total in (self._whole, named, self._relayed) if is_relayed else (self._whole, named):
-            total[0] += count
-            total[1] += size
+        whole, named = self._whole, self.collections.get(collection)
+        if named is None:
+            named = self.collections[collection] = [0, 0]
+        whole[0] += count
+        whole[1] += size
+        named[0] += count
+        named[1] += size
+        if is_relayed:
+            self._relayed[0] += count
+            self._relayed[1] += size
         if not named[0] and not named[1]:
             del self.collections[collection]
 

@@ -182,7 +182,9 @@ class FlashLog(Records):
         flash fails: then they are stored or not, but all or none, and the log goes on.
         """
         if puts:
-            size = sum([_size_of(put) for put in puts])
+            size = 0
+            for put in puts:
+                size += _size_of(put)
             if size > COMMIT_BYTES_MAX:
                 raise StoreFull("%d bytes in one commit, at most %d" % (size, COMMIT_BYTES_MAX))
             self._write(puts, size, relayed, [])
@@ -214,8 +216,9 @@ class FlashLog(Records):
         """size: of the puts, as records."""
         try:
             self._keep_ring()  # as a power cut may have left it
-            found = [self._locate(self._key(*key)) for key in set(dropped)]
-            self._drop_all([one for one in found if one is not None])
+            if dropped:
+                found = [self._locate(self._key(*key)) for key in set(dropped)]
+                self._drop_all([one for one in found if one is not None])
             if puts:
                 if not self._has_room(puts, size):
                     self._keep_bounds(puts, relayed)
@@ -242,9 +245,14 @@ class FlashLog(Records):
         for put in puts:
             if put[0] not in self._totals.collections:  # a new one, or META
                 return False
-        added = [len(puts), size]
-        groups = [group for group in self.limits if group != ATTACHMENTS]  # documents are in none
-        return all([max(self._excess(group, added)) <= 0 for group in groups])
+        for group, (limit_bytes, limit_count) in self.limits.items():
+            if group != ATTACHMENTS:  # documents are in all others, or might be
+                total = self._totals.of(group)
+                if limit_count is not None and total[0] + len(puts) > limit_count:
+                    return False
+                if limit_bytes is not None and total[1] + size > limit_bytes:
+                    return False
+        return True
 
     def _keep_bounds(self, puts: "list[Put]", relayed: "Iterable[int]") -> None:
         """Make sure that these may be added: evict, or raise StoreFull with nothing changed."""
@@ -427,9 +435,12 @@ class FlashLog(Records):
     def _is_near(self, group: str, factor: int) -> bool:
         """Return whether a group has less room than slices should make."""
         limit_bytes, limit_count = self.limits[group]
+        total = self._totals.of(group)
         count = factor * min(ROOM_COUNT, (limit_count or 0) // 8)
+        if count and limit_count and total[0] + count > limit_count:
+            return True
         size = factor * min(ROOM_BYTES, (limit_bytes or 0) // 8)
-        return max(self._excess(group, [count, size])) > 0
+        return bool(size and limit_bytes and total[1] + size > limit_bytes)
 
 
 def _size_of(put: "Put") -> int:

@@ -10,7 +10,8 @@ from binascii import crc32
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Put = tuple[str, str, int, bytes]  # collection, id, arrival, body
-    Entry = tuple[int, int, bytes, bytes]  # kind, arrival, key, body
+    Bytes = bytes | bytearray
+    Entry = tuple[int, int, Bytes, Bytes]  # kind, arrival, key, body
 
 HEADER_SIZE = 12
 KIND = 0x1F  # the bits of the kind; the others are flags
@@ -28,37 +29,45 @@ COLLECTION_BYTES_MAX = 64
 ID_BYTES_MAX = 128
 DOCUMENT_BYTES_MAX = 1024
 RECORD_BYTES_MAX = 1232  # of all of these
+_FILLERS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
-def pack_record(kind: int, arrival: int, key: bytes, body: bytes, name: "bytes | None") -> bytes:
-    """Return a record, without what fills it up to where the next may begin."""
+def put_record(
+    out: bytearray, kind: int, arrival: int, key: "Bytes", body: "Bytes", name: "bytes | None"
+) -> None:
+    """Append a record, and what fills it up to where the next may begin."""
     if name is not None:
         kind |= NAMED
         body = bytes([len(name)]) + name + body
-    head = struct.pack("<HBBI", len(key) + len(body), kind, len(key), arrival)
-    return head + struct.pack("<I", crc32(body, crc32(key, crc32(head)))) + key + body
+    size = len(key) + len(body)
+    head = struct.pack("<HBBI", size, kind, len(key), arrival)
+    out += head
+    out += struct.pack("<I", crc32(body, crc32(key, crc32(head))))
+    out += key
+    out += body
+    out += _FILLERS[size & 3]
 
 
-def arrival_in(record: "bytes | bytearray") -> int:
+def arrival_in(record: "Bytes") -> int:
     arrival: int = struct.unpack_from("<I", record, 4)[0]
     return arrival
 
 
-def key_in(record: "bytes | bytearray") -> bytes:
+def key_in(record: "Bytes") -> bytes:
     return bytes(record[HEADER_SIZE : HEADER_SIZE + record[3]])
 
 
-def id_in(record: "bytes | bytearray") -> str:
+def id_in(record: "Bytes") -> str:
     return bytes(record[HEADER_SIZE + 1 : HEADER_SIZE + record[3]]).decode()
 
 
-def name_in(record: "bytes | bytearray") -> str:
+def name_in(record: "Bytes") -> str:
     """Return the collection's name of a record that has it."""
     start = HEADER_SIZE + record[3] + 1
     return bytes(record[start : start + record[start - 1]]).decode()
 
 
-def body_in(record: "bytes | bytearray") -> bytes:
+def body_in(record: "Bytes") -> bytes:
     start = HEADER_SIZE + record[3]
     if record[2] & NAMED:
         start += 1 + record[start]

@@ -42,7 +42,7 @@ from edge_peer.core.record import (
     id_in,
     key_in,
     name_in,
-    pack_record,
+    put_record,
 )
 from edge_peer.core.segment import BLOCK_SIZE, COMMIT_BYTES_MAX, RECORDS_AT, Ring
 
@@ -109,8 +109,6 @@ class Records:
             for location, record in ring.walk(block, RECORDS_AT):
                 if record is None or not self._enter(location, record):
                     self.damaged_count += 1
-                else:
-                    self._note_name(record)
         ring.hold(-1)
         if ring.is_torn:
             self.arrival_max += ARRIVAL_LEASE
@@ -124,7 +122,7 @@ class Records:
         """Return (location, record) of what counts under this key."""
         return None if key is None else self._lookup(key, crc32(key))
 
-    def _lookup(self, key: bytes, key_hash: int) -> "tuple[int, bytearray] | None":
+    def _lookup(self, key: "Record", key_hash: int) -> "tuple[int, bytearray] | None":
         for location in self._index.candidates(key_hash):
             record = self._ring.record(location)
             if record is not None and key_in(record) == key:
@@ -188,55 +186,64 @@ class Records:
     def _append(self, entries: "list[Entry]", given_up: int) -> None:
         """Write one commit, and make it count."""
         ring = self._ring
-        records: list[tuple[int, bytes]] = []
-        data: list[bytes] = []
-        size = 0  # of all of these
+        locations: list[int] = []
+        data = bytearray()
+        room = ring.room()
         for i in range(len(entries)):
             kind, arrival, key, body = entries[i]
-            kind |= (FIRST if i == 0 else 0) | (MORE if i < len(entries) - 1 else 0)
-            record = pack_record(kind, arrival, key, body, self._name_for(key))
-            if size + aligned(len(record)) > ring.room():
-                if data:
-                    ring.append(b"".join(data))
-                    data, size = [], 0
+            if i == 0:
+                kind |= FIRST
+            if i < len(entries) - 1:
+                kind |= MORE
+            begin = len(data)
+            put_record(data, kind, arrival, key, body, self._name_for(key))
+            if len(data) > room:
+                if begin:
+                    ring.append(data[:begin])
+                data, begin = bytearray(), 0
                 ring.open(self.arrival_max, given_up)
                 self._firsts[ring.current] = self._lasts[ring.current] = 0
                 self._named = {}
-                record = pack_record(kind, arrival, key, body, self._name_for(key))
-            offset = ring.ends[ring.current] + size
-            records.append((ring.current << 10 | offset >> 2, record))
-            data.append(record + bytes(-len(record) & 3))
-            size += len(data[-1])
-            self._note_name(record)
-        ring.append(b"".join(data))
-        for location, record in records:
-            if record[3]:  # of drops the caller knows what goes
-                self._enter(location, record)
+                room = ring.room()
+                put_record(data, kind, arrival, key, body, self._name_for(key))
+            locations.append(ring.current << 10 | ring.ends[ring.current] + begin >> 2)
+        ring.append(data)
+        for i in range(len(entries)):
+            kind, arrival, key, body = entries[i]
+            if key:  # of drops the caller knows what goes
+                self._count(locations[i], kind, arrival, key, len(body))
 
-    def _name_for(self, key: bytes) -> "bytes | None":
-        """Return what the record of this key has to say of its number."""
-        if not key or key[0] == META_NUMBER or self._named.get(key[0], 0) >= NAMED_COUNT:
+    def _name_for(self, key: "Record") -> "bytes | None":
+        """Return what the next record of this key has to say of its number."""
+        number = key[0] if key else META_NUMBER
+        count = self._named.get(number, 0)
+        if number == META_NUMBER or count >= NAMED_COUNT:
             return None
-        return self._names[key[0]].encode()
-
-    def _note_name(self, record: "Record") -> None:
-        if record[2] & NAMED:
-            number = record[HEADER_SIZE]
-            self._named[number] = self._named.get(number, 0) + 1
+        self._named[number] = count + 1
+        return self._names[number].encode()
 
     def _enter(self, location: int, record: "Record") -> bool:
         """Make a record count, as the last in the log; return False if nobody knows its name."""
-        arrival = arrival_in(record)
-        self.arrival_max = max(self.arrival_max, arrival)
-        if record[3] == 0:
+        size, kind, key_size, arrival = struct.unpack_from("<HBBI", record)
+        if not key_size:
             for i in range(HEADER_SIZE, len(record), 4):
                 self._drop(struct.unpack_from("<I", record, i)[0])
             return True
         key = key_in(record)
-        if record[2] & NAMED:
+        size -= key_size
+        if kind & NAMED:
             self._name(key[0], name_in(record))
+            self._named[key[0]] = self._named.get(key[0], 0) + 1
+            size -= 1 + record[HEADER_SIZE + key_size]
         if key[0] not in self._names:
             return False
+        self._count(location, kind, arrival, key, size)
+        return True
+
+    def _count(self, location: int, kind: int, arrival: int, key: "Record", body_size: int) -> None:
+        """Make a record with a key count, as the last in the log."""
+        if arrival > self.arrival_max:
+            self.arrival_max = arrival
         key_hash = crc32(key)
         old = self._lookup(key, key_hash)
         if old is None:
@@ -244,16 +251,17 @@ class Records:
         else:
             self._index.move(key_hash, old[0], location)
             self._discount(old[0], old[1])
-        collection, is_relayed, size = self._kind_of(record)
-        if collection == META:
+        collection = self._names[key[0]]
+        size = size_of(collection, len(key), body_size)
+        if key[0] == META_NUMBER:
             self._meta_bytes += size
-            return True
-        self._totals.add(collection, is_relayed, 1, size)
+            return
+        self._totals.add(collection, kind & KIND == RELAYED_DOCUMENT, 1, size)
         block = location >> 10
-        if arrival:
-            self._firsts[block] = min(self._firsts[block] or arrival, arrival)
-        self._lasts[block] = max(self._lasts[block], arrival)
-        return True
+        if arrival > self._lasts[block]:
+            self._lasts[block] = arrival
+        if arrival and not 0 < self._firsts[block] < arrival:
+            self._firsts[block] = arrival
 
     def _drop(self, run: int) -> None:
         block, end = run >> 10 & 1023, (run & 1023) + (run >> 20)

@@ -68,8 +68,10 @@ BLOCK_COUNT_MIN = 6  # fewer leave no room beside what core/log.py keeps free
 RECORDS_AT = 44
 COMMIT_BYTES_MAX = BLOCK_SIZE - RECORDS_AT
 
+_READ_SIZE = 160  # most records are shorter, and one look at the flash gets them
 _KINDS = (DOCUMENT, DROPS, RELAYED_DOCUMENT)
 _BLANK = b"\xff" * 256
+_FILLER = memoryview(_BLANK)  # a slice of bytes takes a board time for a hash of it
 _MAGIC = b"FLc2"  # the last character is the version of the layout
 _ERASED_SIZE = 12
 _OPENED_SIZE = 16
@@ -140,7 +142,7 @@ class Ring:
         self.is_torn = False
         self.free_count -= 1
 
-    def append(self, data: bytes) -> int:
+    def append(self, data: "Bytes") -> int:
         """Program `data` behind the newest record, where `room` said it fits; return the place."""
         offset = self.ends[self.current]
         self._write(self.current, offset, data)
@@ -156,11 +158,13 @@ class Ring:
         self._write(block, 0, _sealed(_MAGIC + struct.pack("<I", self.erases[block])))
         self._clean[block] = 1
 
-    def _write(self, block: int, offset: int, data: bytes) -> None:
+    def _write(self, block: int, offset: int, data: "Bytes") -> None:
         """Program whole pages around `data`, filled up with 0xFF, and look whether it took."""
         step = self._program_size
-        before, after = offset % step, -(offset + len(data)) % step
-        padded = b"\xff" * before + data + b"\xff" * after
+        before = offset % step
+        padded = bytearray(_FILLER[:before])
+        padded += data
+        padded += _FILLER[: -len(padded) % step]
         self._device.writeblocks(block, padded, offset - before)
         if self._read(block, offset, len(data)) != data:
             raise StorageError("the flash did not keep what was written")
@@ -185,13 +189,14 @@ class Ring:
     def record(self, location: int) -> "bytearray | None":
         """Return the record there, header included, or None if none is whole there."""
         block, offset = location >> 10, (location & 1023) << 2
-        if offset > BLOCK_SIZE - HEADER_SIZE:
+        record = self._read(block, offset, min(_READ_SIZE, BLOCK_SIZE - offset))
+        if len(record) < HEADER_SIZE:
             return None
-        header = self._read(block, offset, HEADER_SIZE)
-        size, kind, _, _, checksum = struct.unpack("<HBBII", header)
-        if offset + HEADER_SIZE + size > BLOCK_SIZE or kind & KIND not in _KINDS:
+        size, kind, _, _, checksum = struct.unpack_from("<HBBII", record)
+        size += HEADER_SIZE
+        if offset + size > BLOCK_SIZE or kind & KIND not in _KINDS:
             return None
-        record = self._read(block, offset, HEADER_SIZE + size)
+        record = record[:size] if size <= len(record) else self._read(block, offset, size)
         view = memoryview(record)
         return record if crc32(view[HEADER_SIZE:], crc32(view[:8])) == checksum else None
 
