@@ -276,22 +276,24 @@ def _committed(data: bytearray) -> "list[tuple[int, int, int, int]]":
     view = memoryview(data)
     tags: list[tuple[int, int, int, int]] = []
     whole_count = 0
-    tag = 0xFFFFFFFF
+    high = low = 0xFFFF  # in halves: what has more than 30 bits a board computes slowly
     start, offset = 0, 4  # behind the revision
     while offset + 4 <= len(data):
-        tag ^= struct.unpack_from(">I", data, offset)[0]
-        kind, size = tag >> 20, tag & _NO_SIZE
+        one, two = struct.unpack_from(">HH", data, offset)
+        high ^= one
+        low ^= two
+        kind, size = high >> 4, low & _NO_SIZE
         offset += 4
         end = offset + (0 if size == _NO_SIZE else size)
         if kind & 0x800 or end > len(data):
             break
-        tags.append((kind, tag >> 10 & 0x3FF, offset, end - offset))
+        tags.append((kind, (high & 15) << 6 | low >> 10, offset, end - offset))
         if kind & 0x780 == _CHECKSUM:
             if crc32(view[start:offset]) ^ 0xFFFFFFFF != struct.unpack_from("<I", data, offset)[0]:
                 break
             whole_count = len(tags)
             start = end
-            tag ^= (kind & 1) << 31
+            high ^= (kind & 1) << 15
         offset = end
     return tags[:whole_count]
 

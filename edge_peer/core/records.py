@@ -26,6 +26,7 @@ from edge_peer.core.eviction import Eviction
 from edge_peer.core.index import Index
 from edge_peer.core.limits import ATTACHMENTS, PIECE_BYTES, WHOLE, Totals
 from edge_peer.core.record import (
+    DOCUMENT,
     FIRST,
     HEADER_SIZE,
     KIND,
@@ -105,16 +106,79 @@ class Records:
         self.arrival_max = max(self.arrival_max, ring.arrival_max)
         for block in ring.used():
             self._named = {}
-            ring.hold(block)
-            for location, record in ring.walk(block, RECORDS_AT):
-                if record is None or not self._enter(location, record):
-                    self.damaged_count += 1
+            self._read_segment(block, memoryview(ring.hold(block)))
         ring.hold(-1)
         if ring.is_torn:
             self.arrival_max += ARRIVAL_LEASE
         # Of attachments there may be more than is allowed now.
         limit_bytes = min(limit_bytes, device_bytes - self._totals.of(ATTACHMENTS)[1])
         self.limits[WHOLE] = (limit_bytes, limit_count)
+
+    def _read_segment(self, block: int, data: "memoryview") -> None:
+        """Make the records of a segment count, in the order of writing."""
+        ring = self._ring
+        offset = RECORDS_AT
+        is_lost = False  # of a damaged stretch every place is tried, and one counts
+        while offset < ring.ends[block]:
+            behind = self._enter_plain(block, data, offset)
+            if behind > offset:
+                offset, is_lost = behind, False
+                continue
+            location = block << 10 | offset >> 2
+            record = ring.record(location)
+            if record is None:
+                self.damaged_count += not is_lost
+                offset += 4
+            else:
+                self.damaged_count += not self._enter(location, record)
+                offset += aligned(len(record))
+            is_lost = record is None
+
+    def _enter_plain(self, block: int, data: "memoryview", offset: int) -> int:
+        """Make records count up to one that is more than a new document of the same collection.
+
+        Return that one's offset. Most records are, and take a third of the time here.
+        """
+        unpack, add = struct.unpack_from, self._index.add_first
+        end = self._ring.ends[block]
+        number = data[min(offset + HEADER_SIZE, BLOCK_SIZE - 1)]
+        collection = self._names.get(number, META)
+        name = collection.encode()
+        extra = HEADER_SIZE + 1 + len(name)  # size_of, written out
+        count = size_sum = named_count = 0
+        first, last = self._firsts[block] or 0xFFFFFFFF, self._lasts[block]
+        while offset + HEADER_SIZE < end and collection != META:
+            size, kind, key_size, arrival, checksum = unpack("<HBBII", data, offset)
+            key_at = offset + HEADER_SIZE
+            behind = key_at + size
+            if kind & NAMED:
+                name_at = key_at + key_size + 1
+                if data[name_at : name_at + len(name)] != name or data[name_at - 1] != len(name):
+                    break
+                size -= 1 + len(name)
+            if (
+                kind & KIND != DOCUMENT
+                or behind > end
+                or data[key_at] != number
+                or crc32(data[key_at:behind], crc32(data[offset : offset + 8])) != checksum
+                or not add(crc32(data[key_at : key_at + key_size]), block << 10 | offset >> 2)
+            ):
+                break
+            if arrival < first:
+                first = arrival
+            if arrival > last:
+                last = arrival
+            if kind & NAMED:
+                named_count += 1
+            count += 1
+            size_sum += (extra + size + 3) & ~3
+            offset = (behind + 3) & ~3
+        if count:
+            self._named[number] = self._named.get(number, 0) + named_count
+            self._totals.add(collection, False, count, size_sum)
+            self._firsts[block], self._lasts[block] = first, last
+            self.arrival_max = max(self.arrival_max, last)
+        return offset
 
     # Reading
 
@@ -245,12 +309,13 @@ class Records:
         if arrival > self.arrival_max:
             self.arrival_max = arrival
         key_hash = crc32(key)
-        old = self._lookup(key, key_hash)
-        if old is None:
-            self._index.add(key_hash, location)
-        else:
-            self._index.move(key_hash, old[0], location)
-            self._discount(old[0], old[1])
+        if not self._index.add_first(key_hash, location):
+            old = self._lookup(key, key_hash)
+            if old is None:
+                self._index.add(key_hash, location)
+            else:
+                self._index.move(key_hash, old[0], location)
+                self._discount(old[0], old[1])
         collection = self._names[key[0]]
         size = size_of(collection, len(key), body_size)
         if key[0] == META_NUMBER:

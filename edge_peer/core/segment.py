@@ -94,8 +94,7 @@ class Ring:
         self.is_torn = False  # the newest segment ends in a torn write, or in a record gone bad
         self._held = bytearray()  # a whole block, while hold() says so
         self._held_block = -1
-        self._find_segments()
-        self._find_ends()
+        self._find_ends(self._find_segments())
         self.free_count = self.block_count - len(self.used())
 
     def used(self) -> "list[int]":
@@ -200,10 +199,15 @@ class Ring:
         view = memoryview(record)
         return record if crc32(view[HEADER_SIZE:], crc32(view[:8])) == checksum else None
 
-    def hold(self, block: int) -> None:
+    def hold(self, block: int) -> bytearray:
         """Read a block at once, for who looks at all of it and writes nothing; -1 to let go."""
-        self._held = bytearray() if block < 0 else self._read(block, 0, BLOCK_SIZE)
         self._held_block = block
+        if block < 0:
+            self._held = bytearray()
+        else:
+            self._held = self._held or bytearray(BLOCK_SIZE)
+            self._device.readblocks(block, self._held, 0)
+        return self._held
 
     def _read(self, block: int, offset: int, size: int) -> bytearray:
         if block == self._held_block:
@@ -223,39 +227,40 @@ class Ring:
 
     # Opening
 
-    def _find_segments(self) -> None:
+    def _find_segments(self) -> "array[int]":
+        """Return for each block what its head says of the segment before: its end; 0: nothing."""
         is_ours = False
         versions = b""
+        ends_before = array("H", bytes(2 * self.block_count))
         for block in range(self.block_count):
-            head = self._read(block, 0, _ERASED_SIZE)
-            if head[:4] == _MAGIC and _is_sealed(head):
-                is_ours = True
-                self.erases[block] = struct.unpack_from("<I", head, 4)[0]
-                self._clean[block] = self._written_end(block) <= _ERASED_SIZE
-            elif head[:3] == _MAGIC[:3] and head[3] != _MAGIC[3]:
-                versions += head[3:4]
-            opened = self._opened(block)
+            head = self._read(block, 0, RECORDS_AT)
+            opened = _opened(head)
             if opened is not None:
                 is_ours = True
-                self.numbers[block] = opened[0]
-                self.arrival_max = max(self.arrival_max, opened[1])
+                self.numbers[block], arrival_max, ends_before[block], _ = opened
+                self.arrival_max = max(self.arrival_max, arrival_max)
+            if head[:4] == _MAGIC and _is_sealed(head[:_ERASED_SIZE]):
+                is_ours = True
+                self.erases[block] = struct.unpack_from("<I", head, 4)[0]
+                self._clean[block] = opened is None and self._written_end(block) <= _ERASED_SIZE
+            elif head[:3] == _MAGIC[:3] and head[3] != _MAGIC[3]:
+                versions += head[3:4]
         # The very first write, torn, is no longer than the heads.
         ends = [0] if is_ours else [self._written_end(block) for block in range(self.block_count)]
         if max(ends) <= RECORDS_AT:
-            return
+            return ends_before
         if versions:
             age = "a newer" if max(versions) > _MAGIC[3] else "an older"
             raise StorageError("the log was written by %s version" % age)
         raise StorageError("the flash holds something else; erase it to use it for a log")
 
-    def _find_ends(self) -> None:
+    def _find_ends(self, ends_before: "array[int]") -> None:
         blocks = self.used()
         while blocks and self._is_void(blocks):
             self.numbers[blocks.pop()] = 0
         for block, behind in reversed(list(zip(blocks, blocks[1:]))):
-            opened = self._opened(behind)
-            if opened is not None and opened[0] == self.numbers[block] + 1:
-                self.ends[block] = opened[2]
+            if self.numbers[behind] == self.numbers[block] + 1:
+                self.ends[block] = ends_before[behind]
             else:
                 self._find_end(block)
             if self.ends[behind] == RECORDS_AT:
@@ -276,7 +281,7 @@ class Ring:
         """Make the last of these the current segment, unless it is torn and only has copies."""
         self.current = blocks[-1]
         self.is_torn = self._find_end(self.current)
-        opened = self._opened(self.current)
+        opened = _opened(self._read(self.current, 0, RECORDS_AT))
         given_up = 0 if opened is None else opened[0] - opened[3]
         return self.is_torn and given_up in [self.numbers[block] for block in blocks[:-1]]
 
@@ -297,14 +302,15 @@ class Ring:
         self.ends[block] = end
         return written > end
 
-    def _opened(self, block: int) -> "tuple[int, int, int, int] | None":
-        """Return what a segment's head says, from whichever copy is good."""
-        for offset in (_ERASED_SIZE, _ERASED_SIZE + _OPENED_SIZE):
-            head = self._read(block, offset, _OPENED_SIZE)
-            if _is_sealed(head):
-                number, arrival_max, end, age = struct.unpack_from("<IIHH", head)
-                return number, arrival_max, end, age
-        return None
+
+def _opened(head: bytearray) -> "tuple[int, int, int, int] | None":
+    """Return what a segment's head says, from whichever copy is good."""
+    for offset in (_ERASED_SIZE, _ERASED_SIZE + _OPENED_SIZE):
+        one = head[offset : offset + _OPENED_SIZE]
+        if _is_sealed(one):
+            number, arrival_max, end, age = struct.unpack_from("<IIHH", one)
+            return number, arrival_max, end, age
+    return None
 
 
 def _sealed(data: bytes) -> bytes:
