@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FORM_BYTES = 16_384  # what may stand around the file
 FORM_FIELDS_MAX = 8
 UPLOAD_WAIT_S = 300
+UPLOAD_COUNT_MAX = 16  # at once: what has come of them lies in temporary files
 SENT_BYTES = 65_536  # read from the store at a time
 LOOKED_COUNT = 256  # documents between two turns of the event loop: about a millisecond
 DEFAULT_TYPE = "application/octet-stream"
@@ -38,6 +39,17 @@ DEFAULT_TYPE = "application/octet-stream"
 
 async def upload(big: "BigPeer", request: Request) -> dict[str, Any]:
     """Store the one file of a form; return its token as a map. Raises Refusal."""
+    if big.upload_count >= UPLOAD_COUNT_MAX:
+        text = f"{UPLOAD_COUNT_MAX} uploads are under way; try again in a moment"
+        raise Refusal(503, "busy", text, retry_after_s=5)
+    big.upload_count += 1
+    try:
+        return await _upload(big, request)
+    finally:
+        big.upload_count -= 1
+
+
+async def _upload(big: "BigPeer", request: Request) -> dict[str, Any]:
     size_max = ATTACHMENT_BYTES_MAX + FORM_BYTES
     parser = MultiPartParser(
         request.headers, _limited(request, size_max), max_files=1, max_fields=FORM_FIELDS_MAX

@@ -24,7 +24,9 @@ from starlette.websockets import WebSocketClose
 
 from edge_peer.bigpeer import forms, keys_page
 from edge_peer.bigpeer.forms import Cookie
+from edge_peer.bigpeer.limits import address_of
 from edge_peer.bigpeer.pages import page
+from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.sessions import Session
 
 if TYPE_CHECKING:
@@ -64,7 +66,10 @@ class Gate:
             else:
                 await self._until_over(session, scope, receive, send)
         else:
-            response = await self._answer(Request(scope, receive), session)
+            try:
+                response = await self._answer(Request(scope, receive), session)
+            except Refusal as refusal:
+                response = self._refused(connection, refusal)
             await (response or self._inside)(scope, receive, send)
 
     async def _answer(self, request: Request, session: Session | None) -> Response | None:
@@ -102,14 +107,18 @@ class Gate:
         fields = await self._own_form(request)
         if fields is None:
             return self._form(request, "sign_in", STALE)
+        address = address_of(request.client)
+        self._big.limits.check_wrong(address)
         name = fields.get("name", "")
         if not await self._big.people.knows(name, fields.get("password", "")):
+            self._big.limits.was_wrong(address)
             return self._form(request, "sign_in", WRONG)
         return self._begin(request, person=name)
 
     def _sign_in_by_key(self, request: Request) -> Response:
         key = self._big.keys.find(request.query_params["key"].strip())
         if key is None or not key.is_administrator:
+            self._big.limits.was_wrong(address_of(request.client))
             return self._form(request, "sign_in", "That is not the key of an administrator.")
         return self._begin(request, key_id=key.id)
 
@@ -118,6 +127,7 @@ class Gate:
         fields = await self._own_form(request) if request.method == "POST" else None
         token = (fields or request.query_params).get("token", "")
         if not people.is_set_up_token(token):
+            self._big.limits.was_wrong(address_of(request.client))
             return self._form(request, "sign_in", "That set-up address is not valid any more.")
         if request.method != "POST":
             return self._form(request, "set_up", token=token)
@@ -132,7 +142,16 @@ class Gate:
             return self._form(request, "set_up", f"{str(error)[0].upper()}{str(error)[1:]}.", token)
         return self._begin(request, person=name)
 
-    def _form(self, request: Request, name: str, message: str = "", token: str = "") -> Response:
+    def _refused(self, request: HTTPConnection, refusal: Refusal) -> Response:
+        sentence = str(refusal)
+        response = self._form(request, "sign_in", f"{sentence[0].upper()}{sentence[1:]}.")
+        response.status_code = refusal.status
+        response.headers.update(refusal.headers)
+        return response
+
+    def _form(
+        self, request: HTTPConnection, name: str, message: str = "", token: str = ""
+    ) -> Response:
         cookie = self._form_cookie.value(request) or forms.new_cookie()
         big = self._big
         status = 200 if name == "set_up" and not message else 401

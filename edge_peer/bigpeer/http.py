@@ -28,7 +28,7 @@ are answered as base64 text (RFC 4648, 4), the other two as null. An attachment 
 {"id": hexadecimal, "len": bytes, "type": media type}, in answers and in arguments.
 
 What a key may do is in keys.py and permissions.py; 401 is for no valid key, 403 for one
-that may not do this.
+that may not do this, 429 for too many requests, or too many wrong keys (limits.py).
 """
 
 import asyncio
@@ -37,6 +37,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -103,6 +104,11 @@ def make_app(big: "BigPeer") -> FastAPI:
         text = "this API has store/execute, attachments and keys; /openapi.json describes them"
         return refused(Refusal(404, "path", text), None)
 
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return refused(Refusal(error.status_code, "request", str(error.detail)), None)
+
+    app.add_exception_handler(HTTPException, http_error)
     app.get("/health", **openapi.HEALTH)(health)
     app.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)(nothing)
     app.mount("/", pages.app)
@@ -112,7 +118,7 @@ def make_app(big: "BigPeer") -> FastAPI:
 async def _answered(big: "BigPeer", request: Request, handler: "Handler") -> Response:
     """Return what the handler makes for a valid key, or the error in its shape."""
     try:
-        return await handler(big, request, access.key_of(request, big.keys))
+        return await handler(big, request, access.key_of(request, big.keys, big.limits))
     except Refusal as refusal:
         return refused(refusal, big.transaction_id())
     except StorageError:

@@ -52,7 +52,9 @@ _STATUSES = {
     404: "it is not here",
     408: "the request did not arrive whole",
     413: "the request is too large",
+    429: "too many requests of this key, or too many wrong keys; Retry-After says when",
     500: "a failure here; nothing is said of it but in the log",
+    503: "too much is under way; Retry-After says when",
     504: "the transaction that was asked for has not arrived",
     507: "the store is full",
 }
@@ -82,7 +84,10 @@ def of_version(described: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
-    return {status: {"description": _STATUSES[status], **_json(_ANSWER)} for status in statuses}
+    return {
+        status: {"description": _STATUSES[status], **_json(_ANSWER)}
+        for status in sorted({*statuses, 429, 503})
+    }
 
 
 # Statements

@@ -18,12 +18,14 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 
+from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.vault import Vault
 
 NAME_CHARS_MAX = 64
 PASSWORD_CHARS_MIN = 12  # there is no second factor
 PASSWORD_CHARS_MAX = 256  # longer ones are not even hashed
 PERSON_COUNT_MAX = 1_000
+WAITING_COUNT_MAX = 16  # sign-ins that wait for their turn: two seconds
 SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P = 15, 8, 1  # 128 * N * r = 32 MiB
 _MEMORY_BYTES_MAX = 64 << 20
 _SALT_BYTES = 16
@@ -34,6 +36,7 @@ class People:
         self._vault = vault
         self._wall_ms = wall_ms
         self._one_at_a_time = asyncio.Lock()
+        self._waiting_count = 0
         self._nobodys = hash_of("")  # so that a wrong name takes as long as a wrong password
         self.set_up_token = "" if self.any() else secrets.token_urlsafe(24)
 
@@ -59,8 +62,19 @@ class People:
             set_password(self._vault, name, hashed, self._wall_ms())
 
     async def knows(self, name: str, password: str) -> bool:
+        """Raises Refusal when too many others are waiting."""
         if len(password) > PASSWORD_CHARS_MAX or len(name) > NAME_CHARS_MAX:
             return False
+        if self._waiting_count >= WAITING_COUNT_MAX:
+            text = "too many people are signing in at once; try again in a moment"
+            raise Refusal(503, "busy", text, retry_after_s=2)
+        self._waiting_count += 1
+        try:
+            return await self._knows(name, password)
+        finally:
+            self._waiting_count -= 1
+
+    async def _knows(self, name: str, password: str) -> bool:
         async with self._one_at_a_time:
             rows = self._vault.rows("SELECT password FROM person WHERE name = ?", _text(name))
             hashed = rows[0][0] if rows else self._nobodys

@@ -19,7 +19,9 @@ from typing import Any
 import uvicorn
 
 from edge_peer.bigpeer import ingress, settings
+from edge_peer.bigpeer.connection import Connection
 from edge_peer.bigpeer.http import make_app
+from edge_peer.bigpeer.limits import Limits
 from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
 from edge_peer.bigpeer.scoped import ScopedExecutor
@@ -34,7 +36,6 @@ from edge_peer.core.store import Store
 from edge_peer.host import codec, storage, system
 from edge_peer.peer import Links
 
-HTTP_CONNECTION_COUNT_MAX = 1_000  # each open portal page is one; more are answered 503
 HTTP_BACKLOG = 128
 WEBSOCKET_BYTES_MAX = 1 << 20  # what a portal page sends is far smaller
 STOP_LIMIT_S = 3  # how long a stop waits for answers and goodbyes that are under way
@@ -42,13 +43,19 @@ STOP_POLL_S = 0.01
 
 
 class BigPeer:
-    def __init__(self, options: settings.Settings) -> None:
-        """Open the store. Raises ConfigError and StorageError with what to mend."""
+    def __init__(
+        self, options: settings.Settings, now_ms: Callable[[], float] = system.now_ms
+    ) -> None:
+        """Open the store. Raises ConfigError and StorageError with what to mend.
+
+        now_ms: what the rate limits go by.
+        """
         config = settings.load(options)
         self.options = options = settings.completed(options)
         self.certificate = Certificate(options.tls) if options.tls else None
         self.vault = Vault(options.data / settings.DOORS_FILE)
         self.keys = settings.open_keys(options.data, self.vault)
+        self.limits = Limits(now_ms)
         self.people = People(self.vault, system.wall_ms)
         self.sessions = Sessions(self.vault, system.wall_ms)
         self.app_id = config.app_id.hex()
@@ -59,6 +66,7 @@ class BigPeer:
             system.entropy,
             keeps_all=True,
         )
+        self.upload_count = 0  # under way
         self._executor = Executor(self.store, codec)
         self.links = Links(
             Local(
@@ -184,7 +192,7 @@ class WebServer(uvicorn.Server):
                 access_log=False,  # its lines would hold the key of /?key=…
                 server_header=False,
                 ws_max_size=WEBSOCKET_BYTES_MAX,
-                limit_concurrency=HTTP_CONNECTION_COUNT_MAX,
+                http=Connection,
                 timeout_graceful_shutdown=STOP_LIMIT_S,
             )
         )

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from edge_peer.bigpeer.server import BigPeer
 from edge_peer.bigpeer.settings import Settings
+from edge_peer.host import system
 
 LIMIT_S = 20
 
@@ -23,8 +25,9 @@ LIMIT_S = 20
 class Server:
     """A Big Peer that serves from construction until `stop`, on ports that were free."""
 
-    def __init__(self, data: Path, **options) -> None:
-        """Raises what the Big Peer raised before it served."""
+    def __init__(self, data: Path, now_ms: Callable = system.now_ms, **options) -> None:
+        """now_ms: the clock of its limits. Raises what the Big Peer raised before it served."""
+        self._now_ms = now_ms
         self._options = Settings(data, **({"http_port": 0, "sync_port": 0} | options))
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -76,7 +79,7 @@ class Server:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            self.big = BigPeer(self._options)
+            self.big = BigPeer(self._options, self._now_ms)
             self._task = asyncio.create_task(self.big.run())
             started = asyncio.create_task(self.big.started.wait())
             await asyncio.wait([self._task, started], return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +111,10 @@ def start():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """One for all tests of a file that keep to collections of their own."""
-    server = Server(tmp_path_factory.mktemp("big"))
+    """One for all tests of a file that keep to collections of their own.
+
+    On the clock of its limits an hour passes between any two looks: nobody asks too often.
+    """
+    server = Server(tmp_path_factory.mktemp("big"), count(0, 3_600_000).__next__)
     yield server
     server.stop()
