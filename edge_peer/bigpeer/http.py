@@ -43,6 +43,7 @@ from starlette.responses import Response
 
 from edge_peer.bigpeer import access, blobs, keys_http, openapi, portal
 from edge_peer.bigpeer.answers import answer, encode, json_response, refused, without_attachments
+from edge_peer.bigpeer.headers import Headers
 from edge_peer.bigpeer.keys import Key
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.requests import body_of, statement_in, wait_for_transaction
@@ -112,6 +113,7 @@ def make_app(big: "BigPeer") -> FastAPI:
     app.get("/health", **openapi.HEALTH)(health)
     app.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)(nothing)
     app.mount("/", pages.app)
+    app.add_middleware(Headers)
     return app
 
 
