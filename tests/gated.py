@@ -15,7 +15,6 @@ from edge_peer.core.sync import Sync
 from edge_peer.security import certificate as certificates
 from edge_peer.security import permission, revocation
 from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY, Time
-from edge_peer.security.gate import Gate
 from edge_peer.security.guard import Guard
 from edge_peer.security.identity import app_id_of
 from edge_peer.security.permission import READ, WRITE, Rule
@@ -92,7 +91,6 @@ class Peer:
             codec.unpack,
             lambda: Time(self.now_s, 0),
         )
-        self.guard.introduce()
         self.wanted = ()
 
     def execute(self, text, **arguments):
@@ -123,7 +121,7 @@ class Line:
         self.syncs = [self._sync(a, b), self._sync(b, a)]
 
     def _sync(self, peer, other):
-        gate = Gate(peer.guard, other.certificate, other.store.author)
+        gate = peer.guard.open_gate(other.certificate, other.store.author, other.store.incarnation)
         sync = Sync(
             peer.store,
             other.store.author,
@@ -133,7 +131,7 @@ class Line:
             0,
             MESSAGE_SIZE_MAX,
             None,
-            gate,
+            gate=gate,
         )
         sync.subscribe(peer.wanted, 0)
         return sync

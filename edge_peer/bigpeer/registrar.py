@@ -47,12 +47,12 @@ class Registrar:
         for one in self._app.ledger.all():  # the oldest first
             if one.revoked_s is None:
                 newest[one.certificate.key] = one.certificate
-        for author, incarnation, shown in self._guard.authors():
+        for author, incarnation, shown in self._guard.judge.authors():
             last = newest.get(shown.key)
             if last is not None and self.can_renew and _ends_soon(last, now_s):
                 last = self._app.renew(last.name, _days(last), now_s)
             if last is not None and last.serial > shown.serial:
-                self._guard.publish(author, incarnation, last)
+                self._guard.judge.publish(author, incarnation, last)
 
 
 def _ends_soon(certificate: Certificate, now_s: int) -> bool:

@@ -13,7 +13,6 @@ saved nor hide what is there.
 A list is told when it is higher than what the neighbour has told of its own.
 """
 
-from edge_peer.core import document as documents
 from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.messages import (
     REFUSED,
@@ -25,10 +24,8 @@ from edge_peer.core.messages import (
     WANTS_UNDURABLE,
 )
 from edge_peer.core.packing import Reader, put_varint
-from edge_peer.security import refusals as refused
 from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY
-from edge_peer.security.guard import AUTHORS, permissions_of
-from edge_peer.security.refusals import IMPOSED, NOT_ALLOWED, TOLD_MAX, UNKNOWN, Refusal
+from edge_peer.security.guard import AUTHORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,34 +33,34 @@ if TYPE_CHECKING:
     from edge_peer.core.messages import Told
     from edge_peer.security.certificate import Certificate
     from edge_peer.security.guard import Guard
+    from edge_peer.security.permission import Permissions
+    from edge_peer.security.refusals import Refusal
 
     Record = tuple[str, str, Document]
 
+REFUSALS_WAITING_MAX = 64  # to be told on one link
+TOLD_MAX = 16  # in one message
 _REFUSAL_BYTES_MAX = 220
-_HEARSAY = -1  # not taken, and nobody's fault
 
 
 class Gate:
     def __init__(self, guard: "Guard", certificate: "Certificate", neighbour: bytes) -> None:
         """
         certificate: what the neighbour has proven to hold; neighbour: the author that follows
-        from its key. Raises CertificateError, FormatError.
+        from its key.
         """
-        guard.check_claims(certificate)
         self.certificate = certificate
-        self.refused_count = 0
-        self.tells_list = guard.revocations.version > 0
-        self._guard = guard
         self.neighbour = neighbour
-        self._permissions = permissions_of(certificate)
+        self.refused_count = 0
+        self.tells_list = guard.list_version > 0
+        self._guard = guard
+        self._rules: tuple[Permissions | None, ...] = ()  # one, once it is asked for
         self._their_version = -1  # of their list; -1: not heard of
         self._told_version = -1
         self._renewed: Certificate | None = None  # the neighbour's, to be told
-        found = guard.certificate_of(neighbour)
-        if found is not None:
-            self.note_certificate(neighbour, found)
-        self._refusals = guard.refusals.release(neighbour)  # to be told
-        guard.gates.append(self)
+        self._refusals: list[Refusal] = []  # to be told
+        if guard.has_refusals():
+            self._refusals = guard.refusals.release(neighbour)
 
     def close(self) -> None:
         if self in self._guard.gates:
@@ -79,6 +76,15 @@ class Gate:
     @property
     def is_big(self) -> bool:
         return bool(self.certificate.role == BIG_PEER)
+
+    @property
+    def rules(self) -> "Permissions | None":
+        """What it may do, None for anything; raises FormatError."""
+        if not self._rules:
+            from edge_peer.security.judge import permissions_of
+
+            self._rules = (permissions_of(self.certificate),)
+        return self._rules[0]
 
     def check_flags(self, flags: int) -> None:
         """Raise RemoteProtocolError for a HELLO that is not for this role."""
@@ -105,9 +111,11 @@ class Gate:
             raw, self._renewed = self._renewed.raw, None
             return _told(RENEWED, raw)
         if self._refusals:
+            from edge_peer.security.refusals import encode
+
             count = min(TOLD_MAX, max(1, min(size_max, TOLD_BYTES_MAX) // _REFUSAL_BYTES_MAX))
             part, self._refusals = self._refusals[:count], self._refusals[count:]
-            return _told(REFUSED, refused.encode(part))
+            return _told(REFUSED, encode(part))
         return b""
 
     def receive(self, told: "Told") -> None:
@@ -118,26 +126,28 @@ class Gate:
         elif told.kind == RENEWED:
             self._guard.take_renewed(reader.take(len(told.data)))
         else:
-            for refusal in refused.decode(reader):
+            from edge_peer.security.refusals import decode
+
+            for refusal in decode(reader):
                 self._hear_of_refusal(refusal)
         if not reader.at_end():
             raise FormatError("longer than it says")
 
     def _next_list(self) -> bytes:
+        version = self._guard.list_version
         self.tells_list = False
-        current = self._guard.revocations.current
-        self._told_version = self._guard.revocations.version
+        self._told_version = version
         out = bytearray()
-        put_varint(out, self._told_version)
-        if current is not None and -1 < self._their_version < current.version:
-            out += current.raw
-            self._their_version = current.version
+        put_varint(out, version)
+        if -1 < self._their_version < version:
+            out += self._guard.list_raw
+            self._their_version = version
         return _told(REVOKED, bytes(out))
 
     def _hear_of_list(self, reader: Reader) -> None:
         version = reader.varint()
         raw = reader.take(len(reader.data) - reader.position)
-        ours = self._guard.revocations.version
+        ours = self._guard.list_version
         self._their_version = max(self._their_version, version)
         if raw and version > ours:
             if self._guard.take_list(raw):
@@ -146,27 +156,42 @@ class Gate:
         elif self._their_version < ours or self._told_version != ours:
             self.tells_list = True
 
-    def _hear_of_refusal(self, refusal: Refusal) -> None:
+    def _hear_of_refusal(self, refusal: "Refusal") -> None:
         guard = self._guard
-        if not self.is_believed and refusal.author != guard.store.author:
-            return
         if refusal.author == guard.store.author:
             guard.refusals.note_own(refusal)
-        elif guard.refusals.is_news(refusal):
-            pass_on(guard, refusal, self)
+        elif self.is_believed and guard.refusals.is_news(refusal):
+            self._pass_on(refusal)
 
-    def tell_refusal(self, refusal: Refusal) -> None:
-        if refusal not in self._refusals and len(self._refusals) < refused.REFUSED_MAX:
+    def refuse(self, refusal: "Refusal") -> None:
+        """Say it to the neighbour that it came from, unless it has made it up."""
+        self.refused_count += 1
+        if refusal.author != self._guard.store.author:
+            self._tell(refusal)
+
+    def _tell(self, refusal: "Refusal") -> None:
+        if refusal not in self._refusals and len(self._refusals) < REFUSALS_WAITING_MAX:
             self._refusals.append(refusal)
 
-    # Reading
+    def _pass_on(self, refusal: "Refusal") -> None:
+        """Tell a refusal to its author if he is linked, else to all other relays, or later."""
+        guard = self._guard
+        others = [gate for gate in guard.gates if gate is not self]
+        authors = [gate for gate in others if gate.neighbour == refusal.author]
+        relays = [gate for gate in others if gate.is_believed and not gate.is_big]
+        for gate in authors or relays:
+            gate._tell(refusal)
+        if not authors and not relays:
+            guard.refusals.hold(refusal)
+        guard.store.wake()
+
+    # Documents
 
     def may_read(self, collection: str, id: str, document: "Document") -> bool:
         """Say whether the neighbour may be sent a document that it wants."""
-        if self.is_believed or collection == AUTHORS or self._permissions is None:
+        if self.is_believed:
             return True
-        fields = self._guard.fields(document)
-        return self._permissions.may_read(collection, id, fields)
+        return self._guard.judge.may_read(self.rules, (collection, id, document))
 
     def wants(self, collection: str) -> bool:
         """Say whether the neighbour is sent this whatever it asks for: a relay, certificates."""
@@ -182,109 +207,12 @@ class Gate:
             return None
         if guard.certificate.role == BIG_PEER and self.certificate.role != RELAY:
             return None
-        found = guard.voucher(author)
+        found = guard.judge.voucher(author)
         return None if found is None else (AUTHORS, found[0], found[1])
-
-    # Writing
 
     def judged(self, records: "list[Record]") -> "list[Record]":
         """Return what is to be merged of what has come; what is refused will be told."""
-        if self.is_big:
-            for collection, id, document in records:
-                if collection == AUTHORS:
-                    self._guard.is_proven(id, document)  # for whom it is, and what we know of him
-            return records
-        records = sorted(records, key=lambda record: record[0] != AUTHORS)
-        taken = []
-        for collection, id, document in records:
-            if collection == AUTHORS:
-                if self._guard.is_proven(id, document):
-                    taken.append((collection, id, document))
-            else:
-                cells = self._allowed(collection, id, document)
-                if cells:
-                    taken.append((collection, id, cells))
-        return taken
-
-    def _allowed(self, collection: str, id: str, document: "Document") -> "Document":
-        """Return the cells of a document that their authors may write, the earliest first."""
-        body = self._guard.store.body(collection, id)
-        state: Document = {} if body is None else documents.decode(body)
-        by_author: dict[bytes, Document] = {}
-        for path, cell in document.items():
-            by_author.setdefault(cell.author, {})[path] = cell
-        order = [(min([cell.stamp for cell in by_author[one].values()]), one) for one in by_author]
-        hearsay: Document = {}
-        if body is None and not self.is_believed:  # what its writes stand upon, as it knows it
-            hearsay = {
-                path: cell for path, cell in document.items() if cell.author != self.neighbour
-            }
-        taken: Document = {}
-        for _, author in sorted(order):
-            cells = by_author[author]
-            after = dict(state)
-            if documents.merge(after, cells):
-                whole = dict(hearsay)
-                documents.merge(whole, after)
-                reason = self._reason(author, cells, collection, id, state, whole)
-                if reason:
-                    self._refuse(reason, author, cells, collection, id)
-                    continue
-            state = after
-            taken.update(cells)
-        return taken
-
-    def _reason(
-        self,
-        author: bytes,
-        cells: "Document",
-        collection: str,
-        id: str,
-        before: "Document",
-        after: "Document",
-    ) -> int:
-        """Return why these cells are not taken, 0 if they are."""
-        guard = self._guard
-        if author == self.neighbour:
-            rules = self._permissions
-        elif not self.is_believed:
-            return _HEARSAY
-        elif author == guard.store.author:
-            return IMPOSED if _seq_of(cells) > guard.store.own_seq else 0
-        else:
-            try:
-                rules = guard.rules_of(author)
-            except KeyError:
-                return UNKNOWN
-        if rules is None:
-            return 0
-        states = guard.fields(before), guard.fields(after)
-        return 0 if rules.may_write(author, collection, id, *states) else NOT_ALLOWED
-
-    def _refuse(
-        self, reason: int, author: bytes, cells: "Document", collection: str, id: str
-    ) -> None:
-        if reason == _HEARSAY:
-            return
-        self.refused_count += 1
-        if reason != IMPOSED:
-            self.tell_refusal(Refusal(author, _seq_of(cells), reason, collection, id))
-
-
-def pass_on(guard: "Guard", refusal: Refusal, source: Gate) -> None:
-    """Tell a refusal to its author if he is linked, else to all other relays, or later."""
-    others = [gate for gate in guard.gates if gate is not source]
-    authors = [gate for gate in others if gate.neighbour == refusal.author]
-    relays = [gate for gate in others if gate.is_believed and not gate.is_big]
-    for gate in authors or relays:
-        gate.tell_refusal(refusal)
-    if not authors and not relays:
-        guard.refusals.hold(refusal)
-    guard.store.wake()
-
-
-def _seq_of(cells: "Document") -> int:
-    return int(max([cell.seq for cell in cells.values()]))
+        return self._guard.judge.judged(self, records)
 
 
 def _told(kind: int, data: bytes) -> bytes:

@@ -151,6 +151,10 @@ class Permissions:
             ]
         )
 
+    def writes_all(self, collection: str) -> bool:
+        """Say whether any document of this collection may be written, whatever is in it."""
+        return None in self._conditions(WRITE, collection)
+
     def _conditions(self, operation: int, collection: str) -> "list[Node | None]":
         names = [collection]
         if operation == READ or not collection.startswith(_SYSTEM):

@@ -12,7 +12,7 @@ told soon is forgotten, after REFUSED_MAX others; an author knows how many it ha
 from collections import namedtuple
 
 from edge_peer.core.document import AUTHOR_SIZE
-from edge_peer.core.errors import FormatError
+from edge_peer.core.errors import FormatError, StoreFull
 from edge_peer.core.packing import Reader, put_text, put_varint
 
 TYPE_CHECKING = False
@@ -29,8 +29,8 @@ REASONS = {
 }
 
 REFUSED_MAX = 64  # that wait for their authors
+COUNT_MAX = 64  # in a list of them
 KEPT_MAX = 8  # of which an author keeps the names: 3 kB are all that a board has for entries
-TOLD_MAX = 16  # in one message
 _COLLECTION_BYTES_MAX = 64
 _ID_BYTES_MAX = 128
 _ENTRY_ID = "refused"
@@ -53,7 +53,7 @@ def decode(reader: Reader) -> "list[Refusal]":
     """Read what `encode` wrote; raises FormatError."""
     refusals = []
     count = reader.byte()
-    if count > TOLD_MAX:
+    if count > COUNT_MAX:
         raise FormatError("more refusals than one message may have")
     for _ in range(count):
         author, seq, reason = reader.take(AUTHOR_SIZE), reader.varint(), reader.byte()
@@ -85,7 +85,10 @@ class Refusals:
         self.kept = (self.kept + [refusal])[-KEPT_MAX:]
         out = bytearray()
         put_varint(out, self.count)
-        self._store.keep_entry(_ENTRY_ID, bytes(out) + encode(self.kept))
+        try:
+            self._store.keep_entry(_ENTRY_ID, bytes(out) + encode(self.kept))
+        except StoreFull:
+            pass  # known until the next start
 
     def is_news(self, refusal: Refusal) -> bool:
         """Say, once, that this was not heard before."""

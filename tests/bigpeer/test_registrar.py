@@ -53,28 +53,28 @@ def heard_of(app, guard, days=30, name="pump"):
     """Admit a device whose certificate has come to the Big Peer; return that, and its author."""
     certificate = app.admit(name, DEVICE, ALL, days, NOW_S, False).certificate
     author = author_of(certificate.key, INCARNATION)
-    guard.publish(author, INCARNATION, certificate)
+    guard.judge.publish(author, INCARNATION, certificate)
     return certificate, author
 
 
 def test_a_certificate_is_renewed_when_its_last_third_begins(app, guard, registrar):
     old, author = heard_of(app, guard)
     registrar.tick(NOW_S + 19 * DAY_S)
-    assert guard.certificate_of(author) == old
+    assert guard.judge.certificate_of(author) == old
     registrar.tick(NOW_S + 21 * DAY_S)
-    new = guard.certificate_of(author)
+    new = guard.judge.certificate_of(author)
     assert (new.key, new.name, new.permissions) == (old.key, old.name, old.permissions)
     assert new.expiry_s == NOW_S + 51 * DAY_S
     registrar.tick(NOW_S + 22 * DAY_S)
     registrar.tick(NOW_S + 22 * DAY_S + 1)
-    assert guard.certificate_of(author) == new and len(app.ledger.all()) == 3
+    assert guard.judge.certificate_of(author) == new and len(app.ledger.all()) == 3
 
 
 def test_what_somebody_has_renewed_by_hand_is_published(app, guard, registrar):
     _, author = heard_of(app, guard)
     new = app.renew("pump", 90, NOW_S + 5)
     registrar.tick(NOW_S + 10)
-    assert guard.certificate_of(author) == new
+    assert guard.judge.certificate_of(author) == new
 
 
 def test_what_never_ends_or_has_ended_or_is_revoked_is_not_renewed(app, guard, registrar):
@@ -105,7 +105,7 @@ def test_a_locked_authority_revokes_and_renews_by_hand_alone(tmp_path):
     assert len(app.ledger.all()) == 2
     new = app.renew("pump", 10, NOW_S + 25 * DAY_S)
     registrar.tick(NOW_S + 26 * DAY_S)
-    assert guard.certificate_of(author) == new
+    assert guard.judge.certificate_of(author) == new
     registrar.close()
     app.close()
 

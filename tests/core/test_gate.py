@@ -2,8 +2,10 @@
 
 from gated import EVERYTHING, NOW_S, App, Line, Peer, linked
 from helpers import raises
+from memory import MemoryLog
 
-from edge_peer.core.errors import CertificateError, RemoteProtocolError
+from edge_peer.core.errors import CertificateError, RemoteProtocolError, StoreFull
+from edge_peer.core.log import META
 from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE, Told
 from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
 from edge_peer.security.guard import AUTHORS
@@ -104,7 +106,7 @@ def test_a_relay_carries_what_devices_write_with_their_certificates():
     linked(gateway, big)
     linked(board, gateway)
     assert list(big.rows("readings")) == [id]
-    assert len(big.rows(AUTHORS)) == 3  # the Big Peer's own is one
+    assert len(big.rows(AUTHORS)) == 3  # of the board, the gateway, and its own
     assert board.store.unsynced_count() == 0
 
 
@@ -143,9 +145,8 @@ def test_nobody_writes_in_the_name_of_an_author_without_a_certificate():
     gateway, big = Peer(app, "gateway", RELAY), Peer(app, "big", BIG_PEER)
     stranger = Peer(app, "stranger")
     stranger.insert("readings", n=1)
-    line = Line(stranger, gateway)
-    line.syncs[1].gate.judged = lambda records: [one for one in records if one[0] != AUTHORS]
-    line.run().close()
+    gateway.guard.judge.meet = lambda author, incarnation, certificate: None
+    linked(stranger, gateway)
     linked(gateway, big)
     assert len(gateway.rows("readings")) == 1 and not big.rows("readings")
     linked(stranger, gateway)
@@ -237,7 +238,7 @@ def test_a_revocation_list_goes_through_the_mesh_and_cuts_links():
     before = bad.insert("readings", n=1)
     down, up = Line(bad, gateway).run(), Line(gateway, big).run()
     closed = []
-    gateway.guard.on_revoked = lambda: closed.append(gateway.guard.revocations.version)
+    gateway.guard.on_revoked = lambda: closed.append(gateway.guard.list_version)
     assert big.guard.take_list(app.revoked(bad.certificate.serial))
     up.run()
     assert closed == [1]
@@ -256,12 +257,37 @@ def test_the_newer_list_wins_from_whichever_side_and_is_kept():
         peers = [Peer(app, "one"), Peer(app, "two")]
         assert peers[older].guard.take_list(lists[0]) and peers[newer].guard.take_list(lists[1])
         line = linked(peers[0], peers[1])
-        assert [peer.guard.revocations.version for peer in peers] == [2, 2]
+        assert [peer.guard.list_version for peer in peers] == [2, 2]
         told = b"".join(line.said[0] + line.said[1])
         assert lists[0] not in told and lists[1] in told
         assert not peers[older].guard.take_list(lists[0])
         again = Peer(app, "one", log=peers[0].log)
-        assert again.guard.is_revoked(91) and again.guard.revocations.version == 2
+        assert again.guard.is_revoked(91) and again.guard.list_version == 2
+
+
+class FullLog(MemoryLog):
+    """A log that has room for documents, and none for the store's own entries but its state."""
+
+    def commit(self, puts, relayed=()):
+        if puts[0][0] == META and puts[0][1] != "state":
+            raise StoreFull("entries")
+        MemoryLog.commit(self, puts, relayed)
+
+
+def test_a_peer_without_room_to_keep_it_goes_by_a_list_all_the_same():
+    app = App()
+    one, two = Peer(app, "one", log=FullLog()), Peer(app, "two")
+    assert two.guard.take_list(app.revoked(90))
+    linked(one, two)
+    assert one.guard.is_revoked(90)
+
+
+def test_a_peer_without_room_to_keep_it_hears_of_a_refusal_all_the_same():
+    app = App()
+    board, big = Peer(app, "board", rules=SITE_A, log=FullLog()), Peer(app, "big", BIG_PEER)
+    board.insert("readings", site="B")
+    linked(board, big)
+    assert board.guard.refusals.count == 1
 
 
 def test_a_list_that_both_have_costs_its_number():
@@ -278,25 +304,21 @@ def test_a_list_of_another_app_changes_nothing():
     one, two = Peer(app, "one"), Peer(app, "two")
     linked(one, two)
     assert not one.guard.take_list(App("other").revoked(one.certificate.serial))
-    assert one.guard.revocations.version == 0
+    assert one.guard.list_version == 0
 
 
 def test_a_certificate_document_is_proven_or_not_taken():
     app = App()
-    board, gateway, big = (
-        Peer(app, "board"),
-        Peer(app, "gateway", RELAY),
-        Peer(app, "big", BIG_PEER),
-    )
-    author = list(board.rows(AUTHORS))[0]
-    value = board.rows(AUTHORS)[author]["certificate"]
+    board, gateway = Peer(app, "board"), Peer(app, "gateway", RELAY)
+    linked(board, gateway)
+    author, value = [(id, row["certificate"]) for id, row in gateway.rows(AUTHORS).items()][0]
     other = App("other").certificate("board")
     for bad in (b"", value[:-1], value[:-1] + bytes([value[-1] ^ 1]), value[:4] + other.raw, 7):
-        board.execute("UPDATE %s SET certificate = :v" % AUTHORS, v=bad)
-        linked(board, gateway)
-        assert author not in gateway.rows(AUTHORS)
-    board.guard.introduce()
-    linked(board, gateway)
+        big = Peer(app, "big", BIG_PEER)
+        gateway.execute("UPDATE %s SET certificate = :v" % AUTHORS, v=bad)
+        linked(gateway, big)
+        assert author not in big.rows(AUTHORS)
+    gateway.execute("UPDATE %s SET certificate = :v" % AUTHORS, v=value)
     linked(gateway, big)
     assert big.rows(AUTHORS)[author] == {"certificate": value}
 
@@ -352,7 +374,7 @@ def test_a_certificate_is_renewed_over_a_relay_without_touching_the_device():
     new = renewed(app, board)
     kept = []
     board.guard.on_renewed = kept.append
-    big.guard.publish(board.store.author, board.store.incarnation, new)
+    big.guard.judge.publish(board.store.author, board.store.incarnation, new)
     up.run()
     down.run()
     assert board.guard.certificate == new and kept == [new]
@@ -363,7 +385,7 @@ def test_a_newer_certificate_is_told_to_who_still_shows_an_older_one():
     board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
     linked(board, big)
     new = renewed(app, board)
-    big.guard.publish(board.store.author, board.store.incarnation, new)
+    big.guard.judge.publish(board.store.author, board.store.incarnation, new)
     linked(board, big)
     assert board.guard.certificate == new
     again = Peer(app, "board", log=board.log)  # with what was on its flash at first, but a serial

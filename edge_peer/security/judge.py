@@ -1,0 +1,243 @@
+"""
+Who wrote what arrives, and whether he may: asked for every document (core/receiver.py).
+
+Every author's certificate is a document:
+
+    collection "__authors" | id: the author in hexadecimal | certificate: bin, incarnation 4 |
+    certificate
+
+The relay or Big Peer that he is linked to writes it, or a Big Peer that renews it. An author
+is a hash of its key and incarnation (core/ids.py), so it proves itself by the authority's
+signature, whoever has written and carried it. It travels ahead of the first document of
+its author on each link (core/sender.py).
+
+Who wrote a change is known like this. A device speaks for itself: its session's certificate
+is that of its writes, and what others have written is not taken from it. A relay was
+admitted as one: its word is taken on who wrote what it carries, and each author's own
+certificate says whether he may. A Big Peer has judged what it sends.
+"""
+
+from binascii import hexlify, unhexlify
+
+from edge_peer.core import document as documents
+from edge_peer.core.codec import pack
+from edge_peer.core.errors import RemoteProtocolError, StoreFull
+from edge_peer.core.ids import author_of
+from edge_peer.core.view import view
+from edge_peer.security import certificate as certificates
+from edge_peer.security.certificate import BIG_PEER
+from edge_peer.security.guard import AUTHORS, FIELD, INCARNATION_SIZE
+from edge_peer.security.permission import Permissions
+from edge_peer.security.refusals import IMPOSED, NOT_ALLOWED, UNKNOWN, Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from edge_peer.core.document import Document
+    from edge_peer.core.find import Fields
+    from edge_peer.security.certificate import Certificate
+    from edge_peer.security.gate import Gate
+    from edge_peer.security.guard import Guard
+
+    Record = tuple[str, str, Document]
+
+_HEARSAY = -1  # not taken, and nobody's fault
+
+
+class Judge:
+    def __init__(self, guard: "Guard") -> None:
+        self._guard = guard
+        self._store = guard.store
+        self._rules: dict[bytes, Permissions | None] = {}  # by author; None: anything
+
+    # Authors
+
+    def meet(self, author: bytes, incarnation: bytes, certificate: "Certificate") -> None:
+        """Keep the certificate of a new session, which was checked, for those further on."""
+        found = self.voucher(author)
+        known = None if found is None else self._read(found[0], found[1])
+        if known is not None and known[1].serial >= certificate.serial:
+            self._remember(author, known[1])
+            return
+        try:
+            self.publish(author, incarnation, certificate)
+        except StoreFull:
+            self._remember(author, certificate)  # there is no room for its documents, either
+
+    def voucher(self, author: bytes) -> "tuple[str, Document] | None":
+        """Return the id and the document of an author's certificate, if it is here."""
+        id = hexlify(author).decode()
+        document = self._store.get(AUTHORS, id)
+        return None if document is None else (id, document)
+
+    def certificate_of(self, author: bytes) -> "Certificate | None":
+        """Return an author's certificate, if it is here."""
+        found = self.voucher(author)
+        return None if found is None else self._proven(found[0], found[1])
+
+    def authors(self) -> "Iterator[tuple[bytes, bytes, Certificate]]":
+        """Yield (author, incarnation, certificate) of all that are here, as they once proved."""
+        for id in sorted([one for one, _ in self._store.scan(AUTHORS)]):
+            found = self._read(id, self._store.get(AUTHORS, id) or {})
+            if found is not None:
+                yield unhexlify(id), found[0], found[1]
+
+    def publish(self, author: bytes, incarnation: bytes, certificate: "Certificate") -> None:
+        """Write somebody's certificate. Raises StoreFull."""
+        value = pack(incarnation + certificate.raw)
+        self._store.write([(AUTHORS, hexlify(author).decode(), {FIELD: value})])
+        self._remember(author, certificate)
+
+    def is_proven(self, id: str, document: "Document") -> bool:
+        """Say whether a document of AUTHORS is what it has to be."""
+        certificate = self._proven(id, document)
+        if certificate is not None:
+            self._remember(unhexlify(id), certificate)  # it is stored only after this message
+        return certificate is not None
+
+    def _proven(self, id: str, document: "Document") -> "Certificate | None":
+        found = self._read(id, document)
+        return found[1] if found is not None and self._guard.is_signed(found[1]) else None
+
+    def _read(self, id: str, document: "Document") -> "tuple[bytes, Certificate] | None":
+        """Return the incarnation and certificate, if their author is that of the id."""
+        cell = document.get(FIELD)
+        if cell is None or len(document) > 2:  # beside it BIRTH
+            return None
+        try:
+            value: Any = self._guard.unpack(cell.value)
+            incarnation = bytes(value[:INCARNATION_SIZE])
+            certificate = certificates.decode(value[INCARNATION_SIZE:])
+            Permissions(certificate.permissions, certificate.name)
+        except (RemoteProtocolError, TypeError, ValueError):
+            return None
+        if hexlify(author_of(certificate.key, incarnation)).decode() != id:
+            return None
+        return incarnation, certificate
+
+    def _rules_of(self, author: bytes) -> "Permissions | None":
+        """Return what an author may write, None for anything; KeyError if nothing proves it."""
+        if author not in self._rules:
+            certificate = self.certificate_of(author)
+            if certificate is None:
+                raise KeyError(author)
+            self._remember(author, certificate)
+        return self._rules[author]
+
+    def _remember(self, author: bytes, certificate: "Certificate") -> None:
+        if len(self._rules) >= self._store.log.authors_max:
+            self._rules = {}
+        self._rules[author] = permissions_of(certificate)
+        for gate in self._guard.gates:
+            gate.note_certificate(author, certificate)
+
+    # Reading
+
+    def may_read(self, rules: "Permissions | None", put: "Record") -> bool:
+        """Say whether these rules show a document."""
+        collection, id, document = put
+        if rules is None or collection == AUTHORS:
+            return True
+        return rules.may_read(collection, id, self._fields(document))
+
+    # Writing
+
+    def judged(self, gate: "Gate", records: "list[Record]") -> "list[Record]":
+        """Return what is to be merged of what has come; what is refused will be told."""
+        if gate.is_big:
+            for collection, id, document in records:
+                if collection == AUTHORS:
+                    self.is_proven(id, document)  # for whom it is, and what we know of him
+            return records
+        taken = []
+        for collection, id, document in sorted(records, key=lambda record: record[0] != AUTHORS):
+            if collection == AUTHORS:
+                if self.is_proven(id, document):
+                    taken.append((collection, id, document))
+            else:
+                cells = self._allowed(gate, collection, id, document)
+                if cells:
+                    taken.append((collection, id, cells))
+        return taken
+
+    def _allowed(self, gate: "Gate", collection: str, id: str, document: "Document") -> "Document":
+        """Return the cells of a document that their authors may write, the earliest first."""
+        if self._may_write_all(gate, collection, document):
+            return document
+        body = self._store.body(collection, id)
+        state: Document = {} if body is None else documents.decode(body)
+        hearsay: Document = {}
+        by_author: dict[bytes, Document] = {}
+        for path, cell in document.items():
+            by_author.setdefault(cell.author, {})[path] = cell
+            if body is None and not gate.is_believed and cell.author != gate.neighbour:
+                hearsay[path] = cell  # what its writes stand upon, as it knows it
+        order = [(min([cell.stamp for cell in by_author[one].values()]), one) for one in by_author]
+        taken: Document = {}
+        for _, author in sorted(order):
+            cells = by_author[author]
+            after = dict(state)
+            if documents.merge(after, cells):
+                whole = dict(hearsay)
+                documents.merge(whole, after)
+                reason = self._reason(gate, author, cells, collection, id, state, whole)
+                if reason:
+                    if reason != _HEARSAY:
+                        gate.refuse(Refusal(author, _seq_of(cells), reason, collection, id))
+                    continue
+            state = after
+            taken.update(cells)
+        return taken
+
+    def _may_write_all(self, gate: "Gate", collection: str, document: "Document") -> bool:
+        """Say, without a look at what is there, whether the neighbour wrote all of it and may."""
+        rules = gate.rules
+        return (rules is None or rules.writes_all(collection)) and all(
+            [cell.author == gate.neighbour for cell in document.values()]
+        )
+
+    def _reason(
+        self,
+        gate: "Gate",
+        author: bytes,
+        cells: "Document",
+        collection: str,
+        id: str,
+        before: "Document",
+        after: "Document",
+    ) -> int:
+        """Return why these cells are not taken, 0 if they are."""
+        if author == gate.neighbour:
+            rules = gate.rules
+        elif not gate.is_believed:
+            return _HEARSAY
+        elif author == self._store.author:
+            return IMPOSED if _seq_of(cells) > self._store.own_seq else 0
+        else:
+            try:
+                rules = self._rules_of(author)
+            except KeyError:
+                return UNKNOWN
+        if rules is None or rules.writes_all(collection):
+            return 0
+        states = self._fields(before), self._fields(after)
+        return 0 if rules.may_write(author, collection, id, states[0], states[1]) else NOT_ALLOWED
+
+    def _fields(self, document: "Document") -> "Fields | None":
+        """Return what a document shows; None for a deleted one, or none at all."""
+        if not document or documents.is_deleted(document):
+            return None
+        return view(document, self._guard.unpack)
+
+
+def permissions_of(certificate: "Certificate") -> "Permissions | None":
+    """Return what a certificate's holder may do, None for anything; raises FormatError."""
+    if certificate.role == BIG_PEER:
+        return None
+    return Permissions(certificate.permissions, certificate.name)
+
+
+def _seq_of(cells: "Document") -> int:
+    return int(max([cell.seq for cell in cells.values()]))
