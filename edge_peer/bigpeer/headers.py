@@ -30,7 +30,7 @@ _PORTAL = {
         " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 }
-_API_PATHS = ("/api/", "/health", "/openapi.json")
+_API_PATHS = ("/api/", "/health", "/metrics", "/openapi.json")
 
 
 class Headers:

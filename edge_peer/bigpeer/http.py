@@ -6,8 +6,11 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     POST /api/v4/attachments/upload    a multipart form with one file
          {"id": 32 hexadecimal digits, "len": bytes, "type": media type}
     GET  /api/v4/attachments/ID    what was uploaded, or came from a device (blobs.py)
+    POST /api/v4/store/observe     a SELECT that stays up to date (live.py)
+    GET  /api/v4/apps              {"apps": [{"id": the appID}]}
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     GET  /health                   {"status": "ok"}; needs no key
+    GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
 
 Shapes and names are those of Ditto's HTTP API (https://docs.ditto.live/cloud/http-api),
@@ -33,7 +36,8 @@ that may not do this, 429 for too many requests, or too many wrong keys (limits.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -41,7 +45,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_peer.bigpeer import access, blobs, keys_http, openapi, portal
+from edge_peer.bigpeer import access, blobs, keys_http, live, metrics, openapi, portal
 from edge_peer.bigpeer.answers import answer, encode, json_response, refused, without_attachments
 from edge_peer.bigpeer.headers import Headers
 from edge_peer.bigpeer.keys import Key
@@ -73,23 +77,33 @@ def make_app(big: "BigPeer") -> FastAPI:
         redoc_url=None,
     )
 
-    def route(method: str, path: str, handler: "Handler", described: dict[str, Any]) -> None:
-        """described: as openapi.py has it."""
+    def route(
+        method: str,
+        path: str,
+        handler: "Handler",
+        described: dict[str, Any],
+        versions: Sequence[str] = VERSIONS,
+    ) -> None:
+        """described: as openapi.py has it; versions: of the API, none for a path by itself."""
 
         async def respond(request: Request) -> Response:
-            return await _answered(big, request, handler)
+            began_s = time.perf_counter()
+            response = await _answered(big, request, handler)
+            big.metrics.count(path, response.status_code, time.perf_counter() - began_s)
+            return response
 
-        for version in VERSIONS:
-            app.add_api_route(
-                f"/api/{version}{path}",
-                respond,
-                methods=[method],
-                **openapi.of_version(described, version),
-            )
+        for version in versions or ("",):
+            whole = f"/api/{version}{path}" if version else path
+            more = openapi.of_version(described, version)
+            app.add_api_route(whole, respond, methods=[method], **more)
 
     route("POST", "/store/execute", _execute, openapi.EXECUTE)
     route("POST", "/attachments/upload", _upload, openapi.UPLOAD)
     route("GET", "/attachments/{id}", _download, openapi.DOWNLOAD)
+    for method, described in (("GET", openapi.OBSERVE_BY_GET), ("POST", openapi.OBSERVE)):
+        route(method, "/store/observe", live.observe, described)
+    route("GET", "/metrics", metrics.show, openapi.METRICS, versions=())
+    route("GET", "/apps", _apps, openapi.LIST_APPS)
     route("GET", "/apps/{appID}/keys", _managing(keys_http.list_keys), openapi.LIST_KEYS)
     route("POST", "/apps/{appID}/keys", _managing(keys_http.create_key), openapi.CREATE_KEY)
     route("DELETE", "/apps/{appID}/keys/{id}", _managing(keys_http.revoke_key), openapi.REVOKE_KEY)
@@ -102,7 +116,7 @@ def make_app(big: "BigPeer") -> FastAPI:
         return json_response(b'{"status":"ok"}')
 
     async def nothing(request: Request) -> Response:
-        text = "this API has store/execute, attachments and keys; /openapi.json describes them"
+        text = "this API has no such path; /openapi.json describes those that it has"
         return refused(Refusal(404, "path", text), None)
 
     async def http_error(request: Request, error: Exception) -> Response:
@@ -153,6 +167,10 @@ async def _execute(big: "BigPeer", request: Request, key: Key) -> Response:
     if len(done["items"]) > ENCODED_INLINE_COUNT_MAX:
         return json_response(await asyncio.to_thread(encode, done))
     return json_response(encode(done))
+
+
+async def _apps(big: "BigPeer", request: Request, key: Key) -> Response:
+    return json_response(encode({"apps": [{"id": big.app_id}]}))
 
 
 async def _upload(big: "BigPeer", request: Request, key: Key) -> Response:

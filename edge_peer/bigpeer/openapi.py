@@ -71,6 +71,10 @@ def _path_parameter(name: str, description: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _query_parameter(name: str, description: str, required: bool) -> dict[str, Any]:
+    return _path_parameter(name, description) | {"in": "query", "required": required}
+
+
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": schema}}}
 
@@ -78,7 +82,7 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 def of_version(described: dict[str, Any], version: str) -> dict[str, Any]:
     """Return the arguments of FastAPI's route for one of the paths below."""
     return described | {
-        "operation_id": f"{described['operation_id']}_{version}",
+        "operation_id": f"{described['operation_id']}_{version}".rstrip("_"),
         "dependencies": [Depends(HTTPBearer(scheme_name="key", auto_error=False))],
     }
 
@@ -100,6 +104,28 @@ EXECUTE: dict[str, Any] = {
         **_errors(400, 401, 403, 408, 413, 500, 504, 507),
     },
     "openapi_extra": {"parameters": _HEADERS, "requestBody": {"required": True, **_json(_REQUEST)}},
+}
+
+_EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+
+OBSERVE: dict[str, Any] = {
+    "summary": "Follow the result of a SELECT, as server-sent events",
+    "operation_id": "observe",
+    "responses": {
+        200: {"description": "events: result, change, …, error (live.py)", "content": _EVENTS},
+        **_errors(400, 401, 403, 408, 413, 500, 504),
+    },
+    "openapi_extra": {"parameters": _HEADERS, "requestBody": {"required": True, **_json(_REQUEST)}},
+}
+OBSERVE_BY_GET: dict[str, Any] = OBSERVE | {
+    "operation_id": "observe_by_get",
+    "openapi_extra": {
+        "parameters": [
+            *_HEADERS,
+            _query_parameter("statement", "as in the body of POST", required=True),
+            _query_parameter("args", "a JSON object", required=False),
+        ]
+    },
 }
 
 # Attachments
@@ -185,6 +211,17 @@ _NEW_KEY = {
 }
 _APP = _path_parameter("appID", "32 hexadecimal digits")
 
+LIST_APPS: dict[str, Any] = {
+    "summary": "Say which app this is",
+    "operation_id": "list_apps",
+    "responses": {
+        200: {
+            "description": "the one",
+            **_json(_object(apps={"type": "array", "items": _object(id={"type": "string"})})),
+        },
+        **_errors(401, 500),
+    },
+}
 LIST_KEYS: dict[str, Any] = {
     "summary": "List the API keys",
     "operation_id": "list_keys",
@@ -218,4 +255,15 @@ REVOKE_KEY: dict[str, Any] = {
 HEALTH: dict[str, Any] = {
     "summary": "Whether the Big Peer and its store answer",
     "responses": {503: {"description": "the store failed"}},
+}
+METRICS: dict[str, Any] = {
+    "summary": "Numbers for Prometheus",
+    "operation_id": "metrics",
+    "responses": {
+        200: {
+            "description": "its text format",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **_errors(401, 403, 500),
+    },
 }

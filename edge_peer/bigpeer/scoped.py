@@ -47,7 +47,7 @@ class ScopedExecutor(Executor):
             return super().execute(text, arguments)
 
     def _parse(self, text: str) -> Any:
-        return _restricted(parse(text), self._permissions)
+        return restricted(parse(text), self._permissions)
 
 
 class _CheckedBatch(Batch):
@@ -77,11 +77,11 @@ class _CheckedBatch(Batch):
                     raise Refusal(403, FORBIDDEN, f"{text}, as it was or as it would be")
 
 
-def _restricted(statement: Any, permissions: Permissions) -> Any:
+def restricted(statement: Any, permissions: Permissions) -> Any:
     """Return the statement for what may be read. Raises Refusal where nothing may be done."""
     kind = statement[0]
     if kind == "explain":
-        inner = _restricted(statement.statement, permissions)
+        inner = restricted(statement.statement, permissions)
         return Explain(kind, inner, statement.columns)
     if kind in ("create index", "drop index"):
         if not permissions.writes_everything():

@@ -22,6 +22,8 @@ from edge_peer.bigpeer import ingress, settings
 from edge_peer.bigpeer.connection import Connection
 from edge_peer.bigpeer.http import make_app
 from edge_peer.bigpeer.limits import Limits
+from edge_peer.bigpeer.live import Streams
+from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
 from edge_peer.bigpeer.scoped import ScopedExecutor
@@ -67,6 +69,8 @@ class BigPeer:
             keeps_all=True,
         )
         self.upload_count = 0  # under way
+        self.streams = Streams()
+        self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
         self.links = Links(
             Local(

@@ -70,12 +70,12 @@ class LiveResult:
         self,
         store: "Store",
         codec: "Codec",
-        text: str,
+        text: "str | Select",
         arguments: "dict[str, Any]",
         changed: "Callable[[], None]",
     ) -> None:
         """changed() is called when next_diff may have something. Raises QueryError."""
-        statement: Select = parse(text)
+        statement: Select = parse(text) if isinstance(text, str) else text
         if statement[0] != "select" or statement.is_grouped or statement.is_distinct:
             raise QueryError("observe takes SELECT without groups, aggregates and DISTINCT")
         check_arguments(statement.columns, arguments)

@@ -103,9 +103,10 @@ def test_health_needs_no_key(server):
 def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     description = server.client.get("/openapi.json").json()
     paths = ("store/execute", "attachments/upload", "attachments/{id}")
-    paths += ("apps/{appID}/keys", "apps/{appID}/keys/{id}")
+    paths += ("store/observe", "apps", "apps/{appID}/keys", "apps/{appID}/keys/{id}")
     assert set(description["paths"]) == {
         "/health",
+        "/metrics",
         *(f"/api/{version}/{path}" for version in ("v4", "v5") for path in paths),
     }
     assert "http" not in server.client.get("/docs").text
@@ -196,7 +197,7 @@ def test_a_request_that_is_too_large_is_not_read_to_its_end(server):
 
 def test_a_path_that_is_not_there_says_so_in_json(server):
     for method in ("GET", "POST", "DELETE"):
-        refused(server.client.request(method, "/api/v4/apps"), 404, "path")
+        refused(server.client.request(method, "/api/v4/nothing"), 404, "path")
 
 
 # Waiting for a transaction
