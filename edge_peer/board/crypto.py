@@ -31,7 +31,9 @@ RECORD_TAG_SIZE = 8
 GARBAGE_BYTES = 60_000  # between two collections while curves are computed: each takes ms
 _ECB = 1
 _CBC = 2
-_CURVES = ("ed25519", "edwards", "field", "sha512", "tables", "x25519")
+_OF_HANDSHAKES = (
+    "ed25519", "edwards", "field", "handshake", "noise", "sha512", "tables", "x25519",
+)  # fmt: skip
 
 
 def run(steps: "Steps") -> "Any":
@@ -48,6 +50,13 @@ def expand(seed: bytes) -> "Steps":
     from edge_peer.security import ed25519
 
     return (yield from _patiently(ed25519.expand(seed)))
+
+
+def private_of(seed: bytes) -> "Steps":
+    """Return the X25519 private key of a seed, without the rest of its Key."""
+    from edge_peer.security import sha512, x25519
+
+    return x25519.clamp((yield from _patiently(sha512.sha512(seed)))[:32])
 
 
 def public_of(private: bytes) -> "Steps":
@@ -76,13 +85,14 @@ def verify(signer: bytes, signature: bytes, message: bytes, table: bytes = b"") 
     return (yield from _patiently(ed25519.verify(signer, signature, message, table)))
 
 
-def forget() -> None:
+def forget() -> bool:
     """Give back the memory of what only a full handshake needs; it loads again when asked for."""
-    for name in _CURVES:
+    package = sys.modules.get("edge_peer.security")
+    for name in _OF_HANDSHAKES:
         sys.modules.pop("edge_peer.security." + name, None)
-        package = sys.modules.get("edge_peer.security")
         if package is not None and hasattr(package, name):
             delattr(package, name)
+    return True
 
 
 def _patiently(steps: "Steps") -> "Steps":

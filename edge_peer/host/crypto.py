@@ -7,6 +7,7 @@ that yields: here it is one that never does. `run` finishes either.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -17,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from edge_peer.core.errors import FormatError
 from edge_peer.host.comb import table_of
 from edge_peer.security import ed25519
-from edge_peer.security.ed25519 import Key
+from edge_peer.security.key import Key
+from edge_peer.security.x25519 import clamp
 
 if TYPE_CHECKING:
     from edge_peer.security.field import Steps
@@ -40,6 +42,17 @@ def run(steps: Steps) -> Any:
 def expand(seed: bytes) -> Steps:
     """Return the Key of a seed."""
     return ed25519.expand(seed)
+
+
+def private_of(seed: bytes) -> Steps:
+    """Return the X25519 private key of a seed, without the rest of its Key."""
+    return clamp(hashlib.sha512(seed).digest()[:32])
+    yield
+
+
+def forget() -> bool:
+    """Boards give memory back here; return whether anything has gone."""
+    return False
 
 
 def public_of(private: bytes) -> Steps:

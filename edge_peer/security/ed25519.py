@@ -22,6 +22,7 @@ from edge_peer.security.edwards import (
     projective,
 )
 from edge_peer.security.field import P, invert, multiply
+from edge_peer.security.key import Key
 from edge_peer.security.sha512 import sha512
 from edge_peer.security.tables import BASE_COMB, BASE_ODD
 from edge_peer.security.x25519 import clamp
@@ -34,19 +35,6 @@ L = (1 << 252) + 27742317777372353535851937790883648493
 SIGNATURE_SIZE = 64
 _BASE_WINDOW = 5  # bits; a table of 8 odd multiples
 _KEY_WINDOW = 4
-
-
-class Key:
-    """What one seed of 32 bytes makes; signer: Ed25519, public: X25519. It shows nothing of it."""
-
-    def __init__(
-        self, seed: bytes, private: bytes, prefix: bytes, signer: bytes, public: bytes
-    ) -> None:
-        self.seed = seed
-        self.private = private
-        self.prefix = prefix
-        self.signer = signer
-        self.public = public
 
 
 def expand(seed: bytes) -> "Steps":

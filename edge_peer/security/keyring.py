@@ -1,0 +1,238 @@
+"""
+All that a peer knows by heart of who it is and whom it has met: what channels ask.
+
+    identity      this device's certificate and secrets (identity.py)
+    tickets       of peers that it may resume with; the oldest go first
+    verified      fingerprints of certificates whose signature was checked
+    random        a generator of its own, since a board's may be weak
+
+On a *shelf* (host/keys.py, board/keys.py), a folder of small files that are replaced as a
+whole, lie
+
+    random        32 bytes: what the next start begins with
+    verified      up to 32 fingerprints, 16 bytes each
+    t-ID          one ticket each
+
+Nothing of it is shown by repr, or told in an error.
+"""
+
+from binascii import hexlify
+
+from edge_peer.core.errors import FormatError
+from edge_peer.security import certificate as certificates
+from edge_peer.security.channel import Channel
+from edge_peer.security.kdf import Hmac, hmac, is_equal
+from edge_peer.security.ticket import Ticket, decode, new_ticket
+from edge_peer.security.wire import MAC1_SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any, Protocol
+
+    from edge_peer.security.certificate import Certificate
+    from edge_peer.security.identity import Identity
+
+    Steps = Generator[None, None, Any]
+
+    class Shelf(Protocol):
+        def names(self) -> list[str]: ...
+        def read(self, name: str) -> bytes | None: ...
+        def write(self, name: str, data: bytes) -> None: ...
+        def remove(self, name: str) -> None: ...
+
+
+VERIFIED_MAX = 32
+SEEN_MAX = 64  # M1s of others, so that one that was recorded is not answered again
+_TICKET = "t-"
+
+
+class Keyring:
+    def __init__(
+        self,
+        crypto: "Any",
+        identity: "Identity",
+        shelf: "Shelf",
+        entropy: "Callable[[int], bytes]",
+        now_s: "Callable[[], int | None]",
+        tickets_max: int,
+    ) -> None:
+        """
+        crypto: this runtime's module; now_s() -> seconds since 2020, None if not known;
+        tickets_max: how many peers are remembered. Raises StorageError.
+        """
+        self.crypto = crypto
+        self.certificate = identity.certificate
+        self.app_id = identity.app_id
+        self.earliest_s = identity.certificate.not_before_s  # a time that has passed
+        self.is_revoked: Callable[[int], bool] = lambda serial: False
+        self._identity = identity
+        self._shelf = shelf
+        self._now_s = now_s
+        self._tickets_max = tickets_max
+        self._tickets: list[Ticket] = []  # the newest last
+        self._parties: dict[int, Any] = {}
+        self._private = b""
+        self._table: bytes | None = None
+        self._seen: list[bytes] = []
+        keys = identity.network_keys
+        self._mac1_keys = {
+            number: hmac(keys[number], b"EDB1 mac1" + identity.app_id) for number in keys
+        }
+        self._seed(entropy)
+        verified = shelf.read("verified") or b""
+        self._verified = [verified[i : i + 16] for i in range(0, len(verified), 16)]
+        self._load_tickets()
+
+    def channel(
+        self, frame_size_max: int, is_ordered: bool, waits: bool, hint: int, now_ms: int
+    ) -> Channel:
+        """Return the way into a new link; see Channel."""
+        return Channel(self, frame_size_max, is_ordered, waits, hint, now_ms)
+
+    def random(self, size: int) -> bytes:
+        """Return at most 32 bytes that are random even where the board's generator is not."""
+        self._draws += 1
+        return self._random.tag(self._draws.to_bytes(8, "big"), self._entropy(32))[:size]
+
+    # Full handshakes
+
+    def network_of(self, m1: bytes) -> "int | None":
+        """Return the number of the network key that this M1 was made with; costs one hash each."""
+        for number in self._mac1_keys:
+            if is_equal(hmac(self._mac1_keys[number], m1[5:])[:MAC1_SIZE], m1[1:5]):
+                return number
+        return None
+
+    def was_seen(self, m1: bytes) -> bool:
+        return m1[5:13] in self._seen
+
+    def note_seen(self, m1: bytes) -> None:
+        self._seen.append(m1[5:13])
+        if len(self._seen) > SEEN_MAX:
+            self._seen.pop(0)
+
+    def begin_handshake(self, number: "int | None" = None) -> "Steps":
+        """Return a Handshake, a responder's where it answers with this network key's number."""
+        from edge_peer.security.handshake import Handshake
+
+        is_initiator = number is None
+        if number is None:
+            number = max(self._mac1_keys)
+        if number not in self._parties:
+            self._parties[number] = yield from self._party(number)
+        return Handshake(self._parties[number], is_initiator, self.random(32))
+
+    def end_handshake(self) -> None:
+        """Call after a full handshake: what only these need may go."""
+        if self.crypto.forget():
+            self._parties = {}
+
+    def _party(self, number: int) -> "Steps":
+        from edge_peer.security.handshake import Party
+
+        identity = self._identity
+        if not self._private:
+            self._private = yield from self.crypto.private_of(identity.seed)
+        yield
+        return Party(
+            self.crypto,
+            identity.app_id,
+            identity.network_keys[number],
+            self._mac1_keys[number],
+            self._private,
+            identity.certificate,
+            self._check,
+        )
+
+    def _check(self, certificate: "Certificate") -> "Steps":
+        fingerprint = certificates.fingerprint(certificate.raw)
+        if fingerprint in self._verified:
+            self._check_claims(certificate)
+            return
+        roles = tuple(certificates.ROLES.values())
+        yield from certificates.check(
+            certificate, self.app_id, self._time(), self.is_revoked, roles, self._verify
+        )
+        self._verified.append(fingerprint)
+        if len(self._verified) > VERIFIED_MAX:
+            self._verified.pop(0)
+        self._shelf.write("verified", b"".join(self._verified))
+
+    def _check_claims(self, certificate: "Certificate") -> None:
+        roles = tuple(certificates.ROLES.values())
+        certificates.check_claims(certificate, self.app_id, self._time(), self.is_revoked, roles)
+
+    def _verify(self, signature: bytes, message: bytes) -> "Steps":
+        if self._table is None:
+            self._table = self._shelf.read("table") or b""
+        table, self._table = self._table, None
+        valid: bool = yield from self.crypto.verify(
+            self._identity.authority, signature, message, table
+        )
+        return valid
+
+    def _time(self) -> "certificates.Time":
+        return certificates.Time(self._now_s(), self.earliest_s)
+
+    # Tickets
+
+    def ticket_for(self, hint: int) -> "Ticket | None":
+        """Return the ticket to try on a link of that number."""
+        for ticket in reversed(self._tickets):
+            if hint and ticket.hint == hint and ticket.is_fresh(self._now_s() or 0):
+                return ticket
+        return None
+
+    def ticket(self, id: bytes) -> "Ticket | None":
+        for ticket in self._tickets:
+            if ticket.id == id:
+                return ticket if ticket.is_fresh(self._now_s() or 0) else None
+        return None
+
+    def holder_of(self, ticket: Ticket) -> "Certificate":
+        """Return the other side's certificate, if it is still good; raises CertificateError."""
+        certificate = certificates.decode(ticket.certificate)
+        self._check_claims(certificate)
+        return certificate
+
+    def new_ticket(
+        self, secret: bytes, is_initiator: bool, certificate: bytes, hint: int
+    ) -> Ticket:
+        """Remember a ticket; an older one of the same peer, and the oldest beyond the bound, go."""
+        ticket = new_ticket(secret, is_initiator, certificate, self._now_s() or 0, hint)
+        key = certificates.decode(certificate).key
+        kept = []
+        for one in self._tickets:
+            if certificates.decode(one.certificate).key == key:
+                self._remove(one)
+            else:
+                kept.append(one)
+        if len(kept) >= self._tickets_max:
+            self._remove(kept.pop(0))
+        self._tickets = kept + [ticket]
+        return ticket
+
+    def save(self, id: bytes, data: bytes) -> None:
+        self._shelf.write(_TICKET + hexlify(id).decode(), data)
+
+    def _remove(self, ticket: Ticket) -> None:
+        self._shelf.remove(_TICKET + hexlify(ticket.id).decode())
+
+    def _load_tickets(self) -> None:
+        for name in self._shelf.names():
+            if name.startswith(_TICKET):
+                try:
+                    self._tickets.append(decode(self._shelf.read(name) or b""))
+                except FormatError:
+                    self._shelf.remove(name)  # of another version, or damaged
+
+    # Random numbers
+
+    def _seed(self, entropy: "Callable[[int], bytes]") -> None:
+        """Replace the seed before anything is drawn: no start repeats another one's numbers."""
+        self._entropy = entropy
+        self._draws = 0
+        seed = self._shelf.read("random") or hmac(self._identity.seed, b"EDB1 random")
+        self._shelf.write("random", hmac(seed, b"next", entropy(32)))
+        self._random = Hmac(hmac(seed, b"now", entropy(32)))
