@@ -10,7 +10,7 @@ package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")
 package("edge_peer/security", base_path="..")
 
-board = ["__init__.py", "crypto.py", "pinned.py", "storage.py", "system.py"]
+board = ["__init__.py", "crypto.py", "keys.py", "pinned.py", "storage.py", "system.py"]
 board += ["vector.py", "vector_plain.py"]
 for name in ("serial",):
     if getattr(options, name):

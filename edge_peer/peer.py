@@ -11,10 +11,10 @@ Where one neighbour is linked twice, the cheaper link works and the other waits.
 """
 
 import asyncio
-from binascii import hexlify
+from binascii import crc32, hexlify
 
 from edge_peer import config as configs
-from edge_peer.core.errors import EdgeError
+from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.execute import Executor
 from edge_peer.core.limits import policies_of
 from edge_peer.core.link import Opened
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Put
     from edge_peer.core.session import Medium
     from edge_peer.observer import Callback, Observer
+    from edge_peer.security.keyring import Keyring
     from edge_peer.subscriptions import Subscription, Subscriptions
     from edge_peer.transport.pump import Channel
 
@@ -58,9 +59,12 @@ class Links:
         self._system = system
         local.store.on_commit(self._wake)
 
-    async def run(self, medium: "Medium", channel: "Channel") -> str:
-        """Run one link until it closes; return why it did."""
-        session = Session(self.local, medium, self._system.now_ms(), self._on_event)
+    async def run(
+        self, medium: "Medium", channel: "Channel", waits: bool = False, hint: int = 0
+    ) -> str:
+        """Run one link until it closes; return why it did. waits, hint: see Session."""
+        now_ms = self._system.now_ms()
+        session = Session(self.local, medium, now_ms, self._on_event, waits, hint)
         pump = Pump(session, channel, self._system)
         self.pumps.append(pump)
         try:
@@ -108,15 +112,41 @@ class Links:
             pump.wake()
 
 
+def open_keyring(path: str, system: "Any") -> "Keyring":
+    """Read identity.json; what the keyring keeps lies beside it, in a folder NAME.keys.
+
+    Raises ConfigError and StorageError.
+    """
+    from edge_peer.security.certificate import EPOCH_S
+    from edge_peer.security.identity import from_text
+    from edge_peer.security.keyring import Keyring
+
+    def now_s() -> "int | None":
+        wall_ms = system.wall_ms()
+        return None if wall_ms is None else wall_ms // 1000 - EPOCH_S
+
+    keys = load("keys")
+    identity = from_text(keys.read_secret(path))
+    folder = path[:-5] if path.endswith(".json") else path
+    shelf = keys.Shelf(folder + ".keys")
+    keyring = Keyring(load("crypto"), identity, shelf, system.entropy, now_s, keys.TICKETS_MAX)
+    keyring.crypto.forget()
+    return keyring
+
+
 class SmallPeer:
     def __init__(self, config: "Config") -> None:
         self._config = config
         self._system = load("system")
         self._codec = codec = load("codec")
         storage = load("storage")
+        keyring = open_keyring(config.identity, self._system) if config.identity else None
+        if config.relay and keyring is not None and not keyring.flags_of(keyring.certificate):
+            raise ConfigError("relay: the identity's certificate must be one of a relay")
+        self.name = config.name if keyring is None else keyring.certificate.name
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
-            config.device_id,
+            config.device_id if keyring is None else keyring.certificate.key,
             self._system.wall_ms,
             self._system.entropy,
             policies=policies_of(config.storage),
@@ -129,14 +159,7 @@ class SmallPeer:
         self._info: dict[str, Any] = {}
         flags = WANTS_UNDURABLE | RELAYS if config.relay else 0
         self._links = Links(
-            Local(
-                config.app_id,
-                config.name,
-                flags,
-                self.store,
-                self._executor.matcher,
-                self._system.entropy,
-            ),
+            Local(keyring, flags, self.store, self._executor.matcher, self._system.entropy),
             self._system,
         )
         self._links.on_open = self._tell_subscriptions
@@ -279,12 +302,13 @@ class SmallPeer:
         """Keep one link up: connect, run, wait a little longer after every failure."""
         module = load(settings["kind"])
         label = module.label(settings)
+        hint = crc32(label.encode()) & 0xFFFFFFFF | 1
         delay_ms = RECONNECT_MS_MIN
         while True:
             started_ms = self._system.now_ms()
             try:
                 medium, channel = await module.connect(settings, self._links.local)
-                reason = await self._links.run(medium, channel)
+                reason = await self._links.run(medium, channel, hint=hint)
             except (OSError, EdgeError) as error:
                 reason = str(error)
             if self._system.now_ms() - started_ms > RECONNECT_MS_MAX:
@@ -317,7 +341,7 @@ class SmallPeer:
         """Write what has changed in this peer's own document since the last report."""
         status = self.store.status()
         info = {
-            "name": self._config.name,
+            "name": self.name,
             "relay": self._config.relay,
             "links": [[link["medium"], link["neighbour"]] for link in self._links.status()],
             "documents": status["documents"],

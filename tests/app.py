@@ -3,6 +3,7 @@
 from helpers import Random
 
 from edge_peer import runtime
+from edge_peer.core.messages import RELAYS, WANTS_ALL
 from edge_peer.security import certificate as certificates
 from edge_peer.security.identity import Identity, app_id_of
 from edge_peer.security.kdf import sha256
@@ -76,6 +77,41 @@ def keyring_of(identity, shelf=None, random=None, now_s=NOW_S):
     keyring = Keyring(crypto, identity, shelf, random.bytes, lambda: now_s, 8)
     keyring.shelf = shelf
     return keyring
+
+
+APP = App()
+_identities = {}
+
+
+def device(name, flags=0, random=None, app=APP, now_s=NOW_S, shelf=None):
+    """Return a Keyring with the role that these flags need; each name is one device of the app."""
+    role = certificates.DEVICE
+    if flags & (WANTS_ALL | RELAYS):
+        role = certificates.BIG_PEER if flags & WANTS_ALL else certificates.RELAY
+    place = (app.app_id, name, role)
+    if place not in _identities:
+        _identities[place] = app.identity(name, role)
+    return keyring_of(_identities[place], shelf, random, now_s)
+
+
+def compute(session, now_ms):
+    """Let a session compute what it has to."""
+    while session.step(now_ms):
+        pass
+
+
+def seals_of(session):
+    """Return a list to which every frame is added that this session seals."""
+    frames = []
+    channel = session._channel
+    seal = channel.seal
+
+    def noting(frame):
+        frames.append(frame)
+        return seal(frame)
+
+    channel.seal = noting
+    return frames
 
 
 class Pair:

@@ -7,29 +7,43 @@ import subprocess
 import time
 from pathlib import Path
 
+from app import APP, device
 from memory import open_log
 
 from edge_peer.core.execute import Executor
 from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
-from edge_peer.host import codec, system
+from edge_peer.host import codec, private_file, system
 from edge_peer.peer import Links
+from edge_peer.security import certificate as certificates
+from edge_peer.security.identity import to_text
 
 MOSQUITTO = Path(__file__).parents[1] / ".cache/bin/mosquitto"
 DEADLINE_S = 20
-APP_ID = b"A" * 16
+
+
+class Entropy:
+    bytes = staticmethod(system.entropy)
+
+
+def identity_file(folder, name, role=certificates.DEVICE):
+    """Write the identity.json of a device of the tests' app; return its path."""
+    made = APP.identity(name, role, not_before_s=0, expiry_s=certificates.NEVER_S)
+    path = folder / f"{name}.json"
+    private_file.write(path, to_text(made), force=True)
+    return str(path)
 
 
 class Peer:
     """A store and its links, as SmallPeer and BigPeer wire them."""
 
     def __init__(self, name, flags=0):
-        self.store = Store(
-            open_log, name.encode(), system.wall_ms, system.entropy, flags == WANTS_ALL
-        )
+        keyring = device(name, flags, Entropy())
+        key = keyring.certificate.key
+        self.store = Store(open_log, key, system.wall_ms, system.entropy, flags == WANTS_ALL)
         self.executor = Executor(self.store, codec)
-        local = Local(APP_ID, name, flags, self.store, self.executor.matcher, system.entropy)
+        local = Local(keyring, flags, self.store, self.executor.matcher, system.entropy)
         self.links = Links(local, system)
 
     def insert(self, count, first=0):

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable
 
 from edge_peer.core.errors import StorageError
-from edge_peer.core.link import OPEN
 from edge_peer.core.session import Medium
 from edge_peer.host import lan, mqtt, system
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
+from edge_peer.security.wire import begins
 from edge_peer.transport.stream import StreamChannel
 
 MQTT_LINK_COUNT_MAX = 10_000
@@ -23,7 +23,7 @@ async def listen(links: Links, host: str, port: int) -> asyncio.Server:
 
     async def handle(medium: Medium, channel: StreamChannel) -> None:
         try:
-            reason = await links.run(medium, channel)
+            reason = await links.run(medium, channel, waits=True)
         except StorageError as error:
             reason = f"the store failed: {error}"
         system.log(f"tcp link closed: {reason}")
@@ -37,7 +37,7 @@ class MqttIngress:
     def __init__(self, links: Links, settings: dict[str, object]) -> None:
         self._links = links
         self._settings = settings
-        self._app_id = links.local.app_id
+        self._app_id = links.local.keyring.app_id
         self._channels: dict[str, mqtt.MqttChannel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Future[str] | None = None
@@ -76,7 +76,7 @@ class MqttIngress:
         def deliver(topic: str, payload: bytes, acknowledge: Callable[[], None]) -> None:
             author = topic.rsplit("/", 1)[-1]
             if author not in self._channels:
-                if payload[:1] != bytes([OPEN]) or len(self._channels) >= MQTT_LINK_COUNT_MAX:
+                if not begins(payload) or len(self._channels) >= MQTT_LINK_COUNT_MAX:
                     self.refused_count += 1  # left over from a link that is gone
                     acknowledge()
                     return
@@ -94,7 +94,7 @@ class MqttIngress:
 
     async def _run_link(self, author: str, channel: mqtt.MqttChannel) -> None:
         try:
-            reason = await self._links.run(mqtt.MEDIUM, channel)
+            reason = await self._links.run(mqtt.MEDIUM, channel, waits=True)
             system.log(f"mqtt link to {author} closed: {reason}")
         except StorageError as error:
             # Connecting anew makes the broker deliver again what was not acknowledged.

@@ -36,7 +36,7 @@ from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
 from edge_peer.host import codec, storage, system
-from edge_peer.peer import Links
+from edge_peer.peer import Links, open_keyring
 
 HTTP_BACKLOG = 128
 WEBSOCKET_BYTES_MAX = 1 << 20  # what a portal page sends is far smaller
@@ -53,6 +53,7 @@ class BigPeer:
         now_ms: what the rate limits go by.
         """
         config = settings.load(options)
+        keyring = open_keyring(config.identity, system)
         self.options = options = settings.completed(options)
         self.certificate = Certificate(options.tls) if options.tls else None
         self.vault = Vault(options.data / settings.DOORS_FILE)
@@ -60,10 +61,10 @@ class BigPeer:
         self.limits = Limits(now_ms)
         self.people = People(self.vault, system.wall_ms)
         self.sessions = Sessions(self.vault, system.wall_ms)
-        self.app_id = config.app_id.hex()
+        self.app_id = keyring.app_id.hex()
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
-            config.device_id,
+            keyring.certificate.key,
             system.wall_ms,
             system.entropy,
             keeps_all=True,
@@ -73,15 +74,7 @@ class BigPeer:
         self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
         self.links = Links(
-            Local(
-                config.app_id,
-                config.name,
-                WANTS_ALL,
-                self.store,
-                self._executor.matcher,
-                system.entropy,
-            ),
-            system,
+            Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
         )
         self.http_port = options.http_port
         self.sync_port = options.sync_port

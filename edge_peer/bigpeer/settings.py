@@ -1,7 +1,10 @@
 """
 What a Big Peer is started with, and what it keeps beside its store.
 
-    DATA/big.json     appID and device id, made at the first start; the operator may add
+    DATA/identity.json    who it is (security/identity.py), mode 0600, and DATA/identity.keys/
+    DATA/big.app/     the app's authority (host/authority.py), if it was made here: at the first
+                      start, where nobody has put an identity.json of an app
+    DATA/big.json     what the operator says once for all, if anything:
                       "tls": {"cert": FILE, "key": FILE}, "trusted_proxies": [ADDRESS, …] and
                       "mqtt": {…} (host/mqtt.py), for what is not said when it is started.
                       Relative paths are relative to DATA.
@@ -14,7 +17,6 @@ What a Big Peer is started with, and what it keeps beside its store.
 
 import json
 import os
-import secrets
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,9 +27,14 @@ from edge_peer.bigpeer.tls import Files
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.config import Config
 from edge_peer.core.errors import ConfigError
-from edge_peer.host import system
+from edge_peer.host import authority, permissions, private_file, system
+from edge_peer.host.keys import read_secret
+from edge_peer.security import certificate, identity
 
 KEY_FILE = "api-key"
+IDENTITY_FILE = "identity.json"
+APP_FOLDER = "big.app"
+BIG_NAME = "big peer"
 DOORS_FILE = "doors.db"
 HTTP_PORT = 8080
 SYNC_PORT = 7700
@@ -38,10 +45,10 @@ ATTACHMENTS_QUOTA_BYTES = 64 << 30
 
 @dataclass(frozen=True)
 class Settings:
-    """Loopback by default: links carry no proof of who is there yet."""
+    """Loopback by default, until the HTTP API and the portal have TLS."""
 
     data: Path
-    app_id: str = ""  # 32 hex digits; empty: the one in big.json, or a new one
+    app_id: str = ""  # 32 hex digits, which the identity must be of; empty: of any, or a new app
     host: str = "127.0.0.1"
     http_port: int = HTTP_PORT
     sync_port: int = SYNC_PORT
@@ -68,7 +75,7 @@ def completed(settings: Settings) -> Settings:
     Raises ConfigError for what is wrong with them.
     """
     path = settings.data / "big.json"
-    fields = _read(path)
+    fields = _read(path) if path.exists() else {}
     tls, proxies, mqtt = (fields.get(name) for name in ("tls", "trusted_proxies", "mqtt"))
     if settings.tls is None and tls is not None:
         names = [tls.get(name) for name in ("cert", "key")] if isinstance(tls, dict) else [None]
@@ -120,28 +127,38 @@ def open_keys(data: Path, vault: Vault) -> Keys:
 
 
 def _fields(settings: Settings) -> dict[str, Any]:
-    path = settings.data / "big.json"
-    if path.exists():
-        fields = _read(path)
-        if settings.app_id and fields.get("app_id") != settings.app_id:
-            raise ConfigError(f"{settings.data} belongs to app {fields.get('app_id')}")
-    else:
-        fields = {
-            "app_id": settings.app_id or secrets.token_hex(16),
-            "device": {"id": secrets.token_hex(16), "name": "big peer"},
-        }
-    fields["storage"] = {
-        "path": str(settings.data / "store.db"),
-        "quota_bytes": STORE_QUOTA_BYTES,
-        "documents_max": STORE_DOCUMENTS_MAX,
-        "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
-    }
-    fields["links"] = []
-    Config(fields)  # refuse a wrong appID before it is written
+    path = settings.data / IDENTITY_FILE
     if not path.exists():
-        kept = {name: fields[name] for name in ("app_id", "device")}
-        _write(path, json.dumps(kept, indent=2) + "\n")
-    return fields
+        if settings.app_id:
+            raise ConfigError(
+                f"{path} is missing: `edge-peer device create … --role big-peer` makes it"
+            )
+        _found_app(settings.data)
+    app_id = identity.from_text(read_secret(str(path))).app_id.hex()
+    if settings.app_id not in ("", app_id):
+        raise ConfigError(f"{settings.data} belongs to app {app_id}")
+    return {
+        "identity": str(path),
+        "storage": {
+            "path": str(settings.data / "store.db"),
+            "quota_bytes": STORE_QUOTA_BYTES,
+            "documents_max": STORE_DOCUMENTS_MAX,
+            "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
+        },
+        "links": [],
+    }
+
+
+def _found_app(data: Path) -> None:
+    """Make a new app, whose authority lies here, and this Big Peer its first member."""
+    app = authority.App(data / APP_FOLDER) if (data / APP_FOLDER).exists() else None
+    app = app or authority.create(data / APP_FOLDER)
+    app.unlock()
+    everything = permissions.packed(permissions.EVERYTHING)
+    now_s = system.wall_ms() // 1000 - certificate.EPOCH_S
+    made = app.admit(BIG_NAME, certificate.BIG_PEER, everything, 0, now_s, replaces=True)
+    app.close()
+    private_file.write(data / IDENTITY_FILE, identity.to_text(made))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 PAYLOAD_BYTES_MAX = 1024  # of one sealed record: what the scratch grows to at most
 RECORD_TAG_SIZE = 8
+PLENTY_BYTES = 64_000  # of free heap: with more, nothing is dropped
 GARBAGE_BYTES = 60_000  # between two collections while curves are computed: each takes ms
 _ECB = 1
 _CBC = 2
 _OF_HANDSHAKES = (
-    "ed25519", "edwards", "field", "handshake", "noise", "sha512", "tables", "x25519",
+    "certificate", "ed25519", "edwards", "field", "handshake", "identity", "noise", "sha512",
+    "tables", "x25519",
 )  # fmt: skip
 
 
@@ -86,7 +88,13 @@ def verify(signer: bytes, signature: bytes, message: bytes, table: bytes = b"") 
 
 
 def forget() -> bool:
-    """Give back the memory of what only a full handshake needs; it loads again when asked for."""
+    """Give back the memory of what only a full handshake needs, if there is little of it.
+
+    It loads again when it is asked for. Return whether anything has gone.
+    """
+    gc.collect()
+    if gc.mem_free() > PLENTY_BYTES:
+        return False
     package = sys.modules.get("edge_peer.security")
     for name in _OF_HANDSHAKES:
         sys.modules.pop("edge_peer.security." + name, None)

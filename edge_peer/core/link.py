@@ -23,6 +23,9 @@ Frames (SPEC.md, "Link"), integers big-endian:
     ACK            kind u8 | tag u16 | ack u8
     CLOSE          kind u8 | tag u16
 
+On every wire each of these frames travels sealed (edge_peer/security/channel.py): whoever
+can change the wire can lose them, and nothing else.
+
 Each side draws a nonce; a link is open once the other has echoed it. The tag is
 the two nonces' exclusive or, and tells frames of an earlier link apart. Lost
 frames are sent again from the first one on (go-back-N); the timer follows
@@ -158,6 +161,11 @@ class Link:
         if self.state != CLOSED:
             self.state = CLOSED
             self._events.append(Closed(reason))
+
+    def probe(self) -> None:
+        """Ask the other side of an open link to say anything at all."""
+        if self.state == ESTABLISHED:
+            self._answers.append(self._opening(OPEN))
 
     def next_event(self) -> "Event | None":
         """Return the oldest unread event, or None."""

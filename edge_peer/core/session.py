@@ -1,44 +1,48 @@
 """
 One open link and everything that runs over it: what a transport pumps.
 
-The order of things on a link, from the wire up: frames (core/link.py), then who
-is there, then documents (core/sync.py). Frames and times come in; frames, a
-deadline and events come out:
+The order of things on a link, from the wire up: records that are sealed for the other side
+alone (edge_peer/security/channel.py, handed in), in them frames (core/link.py), in these
+documents (core/sync.py). Frames and times come in; frames, a deadline and events come out:
 
+    session.step(now_ms)               True while there is more to compute; see below
     session.receive_frame(frame, now_ms)
     session.frames_to_send(now_ms)
     session.deadline_ms()
     session.handle_timeout(now_ms)
 
-Identity, told when the link opens (SPEC.md, "Link"):
+Computing keys takes seconds on a board. Before and after `receive_frame`, and before
+`frames_to_send`, call `step` until it returns False; others may run between two calls.
 
-    appID 16 | author 8 | name, UTF-8
-
-It is a claim, not a proof: anybody on the wire can make it.
+Who is there follows from the certificate that the other side has proven to hold. The link's
+opening only adds the incarnation of its store, from which its author follows
+(core/ids.py): nobody can open a link as an author whose key he does not have.
 """
 
 from collections import namedtuple
 
-from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import RemoteProtocolError
+from edge_peer.core.ids import author_of
 from edge_peer.core.link import CLOSED, RETRANSMIT_MS_MIN, Closed, Link, MessageReceived, Opened
-from edge_peer.core.packing import from_utf8
+from edge_peer.core.state import INCARNATION_SIZE
 from edge_peer.core.sync import Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from edge_peer.core.store import Store
 
-APP_ID_SIZE = 16
-NAME_BYTES_MAX = 64
+SUSPECT_MS = 3_000  # how long the other side has to prove itself when another one appears
 
 # What every session of a peer shares, and what one kind of transport is like.
-# matcher: see Sync; entropy(n) -> n random bytes; flags: what this peer wants (messages.py)
-Local = namedtuple("Local", ("app_id", "name", "flags", "store", "matcher", "entropy"))
+# keyring: edge_peer/security/keyring.py, None for a peer without links; flags: what this
+# peer wants (messages.py); matcher: see Sync; entropy(n) -> n random bytes
+Local = namedtuple("Local", ("keyring", "flags", "store", "matcher", "entropy"))
 # cost: lower is better; sizes in bytes of what this side receives; see Link and Sync. A
-# medium may also be a class that has `deflate` (see Sync) or `retransmit_ms_min` (see Link).
+# medium may also be a class that has `deflate` (see Sync), `retransmit_ms_min` (see Link) or
+# `is_ordered` (see Channel).
 Medium = namedtuple(
     "Medium", ("name", "cost", "frame_size_max", "message_size_max", "keepalive_ms", "linger_ms")
 )
@@ -53,40 +57,77 @@ class Session:
         medium: Medium,
         now_ms: int,
         on_event: "Callable[[Session, Opened | Closed], None]",
+        waits: bool = False,
+        hint: int = 0,
     ) -> None:
+        """waits: the other side begins; hint: a number of this link for the channel."""
         self.medium = medium
         self.neighbour = b""  # its author, once the link is open
-        self.neighbour_name = ""
+        self.certificate: Any = None  # the neighbour's, as soon
         self.sync: Sync | None = None
         self.close_reason = ""
         self._local = local
         self._on_event = on_event
         self._active = False
+        self._suspect_ms: int | None = None
+        self._channel = local.keyring.channel(
+            medium.frame_size_max, getattr(medium, "is_ordered", False), waits, hint, now_ms
+        )
         nonce = int.from_bytes(local.entropy(4), "big") or 1
-        identity = local.app_id + local.store.author + local.name.encode()
         self._link = Link(
-            identity,
+            local.store.incarnation,
             nonce,
             now_ms,
-            medium.frame_size_max,
+            medium.frame_size_max - self._channel.overhead_bytes,
             medium.message_size_max,
             medium.keepalive_ms,
             getattr(medium, "retransmit_ms_min", RETRANSMIT_MS_MIN),
         )
 
+    @property
+    def neighbour_name(self) -> str:
+        name: str = "" if self.certificate is None else self.certificate.name
+        return name
+
     def is_closed(self) -> bool:
         return self._link.state == CLOSED
 
+    def step(self, now_ms: int) -> bool:
+        """Compute for a few ms; return whether there is more. What is wrong closes the session."""
+        if self.is_closed():
+            return False
+        try:
+            more: bool = self._channel.step(now_ms)
+        except RemoteProtocolError as error:
+            self._link.close(str(error))
+            self._handle_events(now_ms)
+            return False
+        return more
+
     def receive_frame(self, frame: bytes, now_ms: int) -> None:
         """Handle one frame, durably. What breaks the protocol closes the session."""
+        if self.is_closed():
+            return
         try:
-            self._link.receive_frame(frame, now_ms)
+            payload = self._channel.receive_frame(frame, now_ms)
+            if payload is not None:
+                self._suspect_ms = None
+                self._link.receive_frame(payload, now_ms)
+            elif self._channel.is_suspect and self._suspect_ms is None:
+                self._suspect_ms = now_ms + SUSPECT_MS
+                self._link.probe()
             self._handle_events(now_ms)
         except RemoteProtocolError as error:
             self._link.close(str(error))
             self._handle_events(now_ms)
 
     def frames_to_send(self, now_ms: int) -> "list[bytes]":
+        if not self._channel.is_ready:
+            return [] if self.is_closed() else list(self._channel.frames_to_send(now_ms))
+        frames: list[bytes] = self._channel.frames_to_send(now_ms)
+        return frames + [self._channel.seal(frame) for frame in self._link_frames(now_ms)]
+
+    def _link_frames(self, now_ms: int) -> "list[bytes]":
         frames = self._link.frames_to_send(now_ms)
         while self._active and self.sync is not None and self._link.can_send():
             message = self.sync.next_message(self._link.message_size_max, now_ms)
@@ -97,15 +138,26 @@ class Session:
         return frames
 
     def deadline_ms(self) -> "int | None":
-        deadline = self._link.deadline_ms()
-        if self._active and self.sync is not None and self._link.can_send():
-            due = self.sync.deadline_ms()
-            if due is not None and deadline is not None:
-                return min(due, deadline)
-        return deadline
+        """Return when to call `handle_timeout` and `frames_to_send`, None for never."""
+        if self.is_closed():
+            return None
+        due = [self._channel.deadline_ms()]
+        if self._channel.is_ready:
+            due += [self._link.deadline_ms(), self._suspect_ms]
+            if self._active and self.sync is not None and self._link.can_send():
+                due.append(self.sync.deadline_ms())
+        times = [time for time in due if time is not None]
+        return min(times) if times else None
 
     def handle_timeout(self, now_ms: int) -> None:
-        self._link.handle_timeout(now_ms)
+        try:
+            self._channel.handle_timeout(now_ms)
+        except RemoteProtocolError as error:
+            self._link.close(str(error))
+        if self._channel.is_ready:
+            self._link.handle_timeout(now_ms)
+            if self._suspect_ms is not None and now_ms >= self._suspect_ms:
+                self._link.close("the other side started again")
         self._handle_events(now_ms)
 
     def close(self, reason: str) -> None:
@@ -135,16 +187,15 @@ class Session:
             event = self._link.next_event()
 
     def _open(self, opened: Opened, now_ms: int) -> None:
-        identity = opened.identity
+        incarnation = opened.identity
         store: Store = self._local.store
-        if len(identity) < APP_ID_SIZE + AUTHOR_SIZE:
-            raise RemoteProtocolError("identity cut short")
-        if identity[:APP_ID_SIZE] != self._local.app_id:
-            raise RemoteProtocolError("a peer of another app")
-        self.neighbour = identity[APP_ID_SIZE : APP_ID_SIZE + AUTHOR_SIZE]
+        if len(incarnation) != INCARNATION_SIZE:
+            raise RemoteProtocolError("no incarnation in the opening")
+        certificate = self._channel.certificate
+        self.neighbour = author_of(certificate.key, incarnation)
         if self.neighbour == store.author:
             raise RemoteProtocolError("the other side is this peer itself")
-        self.neighbour_name = from_utf8(identity[APP_ID_SIZE + AUTHOR_SIZE :])
+        self.certificate = certificate
         deflate = getattr(self.medium, "deflate", None)
         self.sync = Sync(
             store,
@@ -155,5 +206,6 @@ class Session:
             self.medium.linger_ms,
             self.medium.message_size_max,
             None if deflate is None else deflate(),
+            roles=self._local.keyring.flags_of(certificate),
         )
         self._on_event(self, opened)

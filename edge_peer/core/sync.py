@@ -86,7 +86,8 @@ class Sync:
     linger_ms: how long a document may wait for others to share a message with;
     message_size_max: bytes of the largest message that this side takes; deflate: a
     Deflate (host/deflate.py) where this side can; gate: what says who the neighbour is and
-    what it may (security/gate.py), None where everybody on the wire is trusted.
+    what it may (security/gate.py), None where everybody on the wire is trusted; roles: of
+    WANTS_ALL and RELAYS what the neighbour's certificate lets it say.
     """
 
     def __init__(
@@ -100,9 +101,11 @@ class Sync:
         message_size_max: int,
         deflate: "Any" = None,
         gate: "Any" = None,
+        roles: int = WANTS_ALL | RELAYS,
     ) -> None:
         self.state = WAITING
         self.gate = gate
+        self._roles = roles
         self._deflate = deflate
         self._message_size_max = message_size_max
         self._store = store
@@ -323,6 +326,8 @@ class Sync:
     # As the sender
 
     def _handle_hello(self, hello: Hello, now_ms: int) -> None:
+        if hello.flags & (WANTS_ALL | RELAYS) & ~self._roles:
+            raise RemoteProtocolError("a role that its certificate does not have")
         if self.gate is not None:
             self.gate.check_flags(hello.flags)
         try:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from edge_peer.core.errors import ConfigError, StorageError
+from edge_peer.host import private_file
 
 TICKETS_MAX = 10_000  # 350 bytes each: a Big Peer's devices all come back after it restarts
 _OTHERS = 0o077
@@ -40,7 +41,7 @@ class Shelf:
     def write(self, name: str, data: bytes) -> None:
         """Durable on return."""
         try:
-            replace(self._folder / name, data)
+            private_file.write(self._folder / name, data, force=True)
         except OSError as error:
             raise StorageError(f"cannot write {name}: {error.strerror}") from error
 
@@ -58,19 +59,3 @@ def read_secret(path: str) -> str:
             return file.read()
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600, whole or not at all, durable on return."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

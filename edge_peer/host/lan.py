@@ -21,6 +21,7 @@ SIZES = ("lan", 1, 4096, 262_144 + 4096, 10_000, 20)
 
 
 class Plain(Medium):
+    is_ordered = True
     retransmit_ms_min = 8_000  # TCP repeats what is lost: what takes long is being stored
 
 

@@ -28,14 +28,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.session import Local, Medium
+from edge_peer.host.crypto import PAYLOAD_BYTES_MAX
+from edge_peer.security.record import OVERHEAD_BYTES
 
 PORT, TLS_PORT = 1883, 8883
 CONNECT_TIMEOUT_S = 10
 KEEPALIVE_S = 30
 INBOX_COUNT_MAX = 64  # of one link; its window is far below
-# One frame holds a whole message: nothing is acknowledged before all of it is durable.
 _MESSAGE_SIZE_MAX = 262_144 + 4096
-MEDIUM = Medium("mqtt", 3, _MESSAGE_SIZE_MAX + 8, _MESSAGE_SIZE_MAX, 20_000, 100)
+_FRAME_SIZE_MAX = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES  # of a record: most messages are one frame
+MEDIUM = Medium("mqtt", 3, _FRAME_SIZE_MAX, _MESSAGE_SIZE_MAX, 20_000, 100)
 
 
 def topic_to_big(app_id: bytes, author: str) -> str:
@@ -68,9 +70,9 @@ def _encrypt(client: paho.Client, tls: Any) -> None:
 
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, "MqttChannel"]:
     """Raises OSError when the broker does not answer or refuses."""
-    author = local.store.author.hex()
-    broker = Broker(settings, f"edge-peer-{author}", [topic_to_peer(local.app_id, author)])
-    channel = MqttChannel(broker, topic_to_big(local.app_id, author), owns_broker=True)
+    author, app_id = local.store.author.hex(), local.keyring.app_id
+    broker = Broker(settings, f"edge-peer-{author}", [topic_to_peer(app_id, author)])
+    channel = MqttChannel(broker, topic_to_big(app_id, author), owns_broker=True)
     broker.on_message = lambda topic, payload, acknowledge: channel.deliver(payload, acknowledge)
     broker.on_lost = channel.lose
     await broker.start()

@@ -7,15 +7,15 @@ from pathlib import Path
 from edge_peer.core.errors import ConfigError
 
 
-def write(path: Path, text: str, force: bool = False) -> None:
+def write(path: Path, content: str | bytes, force: bool = False) -> None:
     """Make a file of mode 0600, durably; one that is there stays, unless by `force`.
 
     Raises ConfigError if it is there, OSError if it cannot be written.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if force:

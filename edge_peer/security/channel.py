@@ -19,7 +19,7 @@ whether it is still there.
 """
 
 from edge_peer.core.errors import RemoteProtocolError
-from edge_peer.security.record import RECORD, Opener, Sealer
+from edge_peer.security.record import OVERHEAD_BYTES, RECORD, Opener, Sealer
 from edge_peer.security.wire import BEHIND, M1, M1_SIZE, M2, M3, NO, R1, R2, Joiner, cut
 
 TYPE_CHECKING = False
@@ -71,6 +71,7 @@ class Channel:
         is_ordered: the transport loses, repeats and reorders nothing. waits: the other side
         begins. hint: a number of this link, by which tickets are found again, 0 for none.
         """
+        self.overhead_bytes = OVERHEAD_BYTES  # of a record
         self.certificate: Certificate | None = None  # the other side's, once `is_ready`
         self.is_suspect = False
         self.is_ready = False

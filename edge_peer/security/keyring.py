@@ -19,10 +19,11 @@ Nothing of it is shown by repr, or told in an error.
 from binascii import hexlify
 
 from edge_peer.core.errors import FormatError
-from edge_peer.security import certificate as certificates
+from edge_peer.core.messages import RELAYS, WANTS_ALL
 from edge_peer.security.channel import Channel
 from edge_peer.security.kdf import Hmac, hmac, is_equal
-from edge_peer.security.ticket import Ticket, decode, new_ticket
+from edge_peer.security.ticket import Ticket, new_ticket
+from edge_peer.security.ticket import decode as decode_ticket
 from edge_peer.security.wire import MAC1_SIZE
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 VERIFIED_MAX = 32
 SEEN_MAX = 64  # M1s of others, so that one that was recorded is not answered again
 _TICKET = "t-"
+_FLAGS = (0, 0, WANTS_ALL | RELAYS, RELAYS)  # by the role of a certificate
 
 
 class Keyring:
@@ -94,6 +96,11 @@ class Keyring:
         """Return at most 32 bytes that are random even where the board's generator is not."""
         self._draws += 1
         return self._random.tag(self._draws.to_bytes(8, "big"), self._entropy(32))[:size]
+
+    def flags_of(self, certificate: "Certificate") -> int:
+        """Return which of HELLO's flags this role may set."""
+        role: int = certificate.role
+        return _FLAGS[role]
 
     # Full handshakes
 
@@ -146,6 +153,8 @@ class Keyring:
         )
 
     def _check(self, certificate: "Certificate") -> "Steps":
+        from edge_peer.security import certificate as certificates
+
         fingerprint = certificates.fingerprint(certificate.raw)
         if fingerprint in self._verified:
             self._check_claims(certificate)
@@ -160,6 +169,8 @@ class Keyring:
         self._shelf.write("verified", b"".join(self._verified))
 
     def _check_claims(self, certificate: "Certificate") -> None:
+        from edge_peer.security import certificate as certificates
+
         roles = tuple(certificates.ROLES.values())
         certificates.check_claims(certificate, self.app_id, self._time(), self.is_revoked, roles)
 
@@ -172,8 +183,10 @@ class Keyring:
         )
         return valid
 
-    def _time(self) -> "certificates.Time":
-        return certificates.Time(self._now_s(), self.earliest_s)
+    def _time(self) -> "Any":
+        from edge_peer.security.certificate import Time
+
+        return Time(self._now_s(), self.earliest_s)
 
     # Tickets
 
@@ -192,7 +205,9 @@ class Keyring:
 
     def holder_of(self, ticket: Ticket) -> "Certificate":
         """Return the other side's certificate, if it is still good; raises CertificateError."""
-        certificate = certificates.decode(ticket.certificate)
+        from edge_peer.security.certificate import decode
+
+        certificate = decode(ticket.certificate)
         self._check_claims(certificate)
         return certificate
 
@@ -201,10 +216,9 @@ class Keyring:
     ) -> Ticket:
         """Remember a ticket; an older one of the same peer, and the oldest beyond the bound, go."""
         ticket = new_ticket(secret, is_initiator, certificate, self._now_s() or 0, hint)
-        key = certificates.decode(certificate).key
         kept = []
         for one in self._tickets:
-            if certificates.decode(one.certificate).key == key:
+            if one.holder() == ticket.holder():
                 self._remove(one)
             else:
                 kept.append(one)
@@ -223,7 +237,7 @@ class Keyring:
         for name in self._shelf.names():
             if name.startswith(_TICKET):
                 try:
-                    self._tickets.append(decode(self._shelf.read(name) or b""))
+                    self._tickets.append(decode_ticket(self._shelf.read(name) or b""))
                 except FormatError:
                     self._shelf.remove(name)  # of another version, or damaged
 

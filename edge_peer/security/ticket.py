@@ -82,6 +82,10 @@ class Ticket:
         """Return whether it may be used: a clock that went back does not make it older."""
         return now_s - self._made_s < LIFE_S and self._next[self._mine] < USES_MAX
 
+    def holder(self) -> bytes:
+        """Return the other side's key."""
+        return self.certificate[19:51]
+
     # As the initiator
 
     def ask(self, random: bytes, save: "Save") -> "tuple[bytes, bytes]":

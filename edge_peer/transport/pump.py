@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         def damaged_count(self) -> int: ...
 
 
+WAIT_MS_MAX = 60_000  # what changes meanwhile wakes
+
 # The wire is gone; or a board had neither memory nor stack left for what was asked of it.
 _BROKEN = (OSError, MemoryError, RuntimeError)
 
@@ -48,6 +50,7 @@ class Pump:
         reading = asyncio.create_task(self._read())
         try:
             while not self.session.is_closed():
+                await self._compute()
                 await self._send()
                 await self._wait()
                 self.session.handle_timeout(self._system.now_ms())
@@ -65,7 +68,9 @@ class Pump:
         try:
             while not self.session.is_closed():
                 for frame in await self.channel.receive():
+                    await self._compute()
                     self.session.receive_frame(frame, self._system.now_ms())
+                await self._compute()
                 self._changed.set()
         except _BROKEN as error:
             self.session.close(str(error))
@@ -74,16 +79,23 @@ class Pump:
             self.session.close(str(error))
         self._changed.set()
 
+    async def _compute(self) -> None:
+        """Let the session compute keys; everything else has its turn between two stretches."""
+        while self.session.step(self._system.now_ms()):
+            await asyncio.sleep(0)
+
     async def _send(self) -> None:
         frames = self.session.frames_to_send(self._system.now_ms())
         if frames:
             await self.channel.send(frames)
 
     async def _wait(self) -> None:
-        deadline_ms = self.session.deadline_ms()
-        if deadline_ms is None:
+        if self.session.is_closed():
             return
-        delay_ms = deadline_ms - self._system.now_ms()
+        deadline_ms = self.session.deadline_ms()
+        delay_ms = WAIT_MS_MAX
+        if deadline_ms is not None:
+            delay_ms = min(delay_ms, deadline_ms - self._system.now_ms())
         if delay_ms > 0:
             await self._system.wait(self._changed, delay_ms)
         self._changed.clear()

@@ -1,8 +1,9 @@
 """
 A TCP proxy on loopback that counts the payload bytes of its connections, both ways.
 
-It also tells how many of them belong to the handshake of an edge-peer link, which is
-paid once per connection whatever is to be synced, and is about to grow with encryption.
+It also tells how many of them belong to the handshake of an edge-peer link, which is paid
+once per connection whatever is to be synced: all that is not sealed, and each side's first
+record, in which the link opens.
 """
 
 import asyncio
@@ -10,10 +11,9 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from edge_peer.core.link import OPEN, OPENED
 from edge_peer.host.lengths import LengthDecoder, encode
+from edge_peer.security.record import RECORD
 
-HANDSHAKE_KINDS = (OPEN, OPENED)
 READ_SIZE = 65_536
 POLL_S = 0.05
 
@@ -77,13 +77,16 @@ class CountingProxy:
 
     async def _relay(self, reader, writer):
         decoder = LengthDecoder(1 << 20)
+        is_open = False
         try:
             while data := await reader.read(READ_SIZE):
                 self._moved_s = time.monotonic()
                 self._total += len(data)
                 if self._has_frames:
-                    found = [one for one in decoder.receive(data) if one[0] in HANDSHAKE_KINDS]
-                    self._handshake += sum(len(encode(one)) for one in found)
+                    for one in decoder.receive(data):
+                        if not is_open:
+                            self._handshake += len(encode(one))
+                        is_open = is_open or bool(one[0] & RECORD)
                 writer.write(data)
                 await writer.drain()
         except OSError:

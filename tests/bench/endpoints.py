@@ -6,12 +6,16 @@ What a Big Peer needs takes seconds to import, so only who runs one does.
 
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 
 from edge_peer.config import Config
 from edge_peer.peer import SmallPeer
+from edge_peer.security import certificate as certificates
 
-APP_ID = "5a" * 16
+sys.path.append(str(Path(__file__).parents[1]))  # the helpers of the tests
+from peers import identity_file  # noqa: E402
+
 POLL_S = 0.02
 LIMIT_S = 300  # for what can only hang when something is broken
 ARRAY_SIZE = 1_000  # documents that one statement inserts
@@ -25,8 +29,9 @@ class Small:
     def __init__(self, folder, name, port, documents_max=1 << 20, relay=False, deflate=True):
         storage = {"path": str(Path(folder) / f"{name}.db"), "documents_max": documents_max}
         links = [{"kind": "lan", "host": "127.0.0.1", "port": port, "deflate": deflate}]
-        device = {"id": name.encode().hex(), "name": name}
-        fields = {"app_id": APP_ID, "device": device, "storage": storage, "links": links}
+        role = certificates.RELAY if relay else certificates.DEVICE
+        identity = identity_file(Path(folder), name, role)
+        fields = {"identity": identity, "storage": storage, "links": links}
         self.peer = SmallPeer(Config(fields | {"info_interval_s": 0, "relay": relay}))
 
     def write(self, readings):
@@ -59,7 +64,9 @@ async def big_peer(folder):
     from edge_peer.bigpeer.server import BigPeer
     from edge_peer.bigpeer.settings import Settings
 
-    big = BigPeer(Settings(data=Path(folder), app_id=APP_ID))
+    Path(folder).mkdir(exist_ok=True)
+    identity_file(Path(folder), "identity", certificates.BIG_PEER)
+    big = BigPeer(Settings(data=Path(folder)))
     listener = await ingress.listen(big.links, "127.0.0.1", 0)
     try:
         yield big, listener.sockets[0].getsockname()[1]

@@ -19,8 +19,10 @@ from edge_peer.core.link import DATA, MORE, OPEN, OPENED
 from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.session import Session
 from edge_peer.host.serial import MEDIUM
+from edge_peer.security.record import RECORD
 
 sys.path.append(str(Path(__file__).parents[1]))  # the helpers of the tests
+from app import compute, seals_of  # noqa: E402
 from peers import Peer  # noqa: E402
 
 SLOW_BYTES_PER_S = 250
@@ -38,36 +40,42 @@ class Line:
         self.byte_count = 0  # on the wire since the link was open, both ways
         self._bytes_per_s = bytes_per_s
         self._free_ms = [0, 0]  # when each side's transmitter is done
-        self._moving = []  # (arrives at, order, receiver, frame)
+        self._moving = []  # (arrives at, order, receiver, frame, what it seals)
         self._order = 0
-        self._sessions = [Session(one, MEDIUM, 0, self._on_event) for one in (local, other)]
+        self._sessions = [
+            Session(local, MEDIUM, 0, self._on_event, hint=1),
+            Session(other, MEDIUM, 0, self._on_event, waits=True),
+        ]
+        self._sealed = [seals_of(session) for session in self._sessions]
 
     def run(self):
         """Run until nothing has been said for a while."""
         while self.now_ms < self.message_ms + SETTLED_MS:
             for number, session in enumerate(self._sessions):
+                compute(session, self.now_ms)
                 session.handle_timeout(self.now_ms)
                 for frame in session.frames_to_send(self.now_ms):
-                    self._transmit(number, frame)
+                    inside = self._sealed[number].pop(0) if frame[0] & RECORD else b""
+                    self._transmit(number, frame, inside)
             times = [t for one in self._sessions if (t := one.deadline_ms()) is not None]
             due_ms = max(min(times), self.now_ms + 1)
             if self._moving and self._moving[0][0] <= due_ms:
-                self.now_ms, _, receiver, frame = heapq.heappop(self._moving)
+                self.now_ms, _, receiver, frame, inside = heapq.heappop(self._moving)
                 self._sessions[receiver].receive_frame(frame, self.now_ms)
-                if frame[0] & ~MORE == DATA:
+                if inside and inside[0] & ~MORE == DATA:
                     self.message_ms = self.now_ms
             else:
                 self.now_ms = due_ms
         return self
 
-    def _transmit(self, sender, frame):
+    def _transmit(self, sender, frame, inside):
         size = len(encode(frame))
-        self.byte_count += size if frame[0] not in (OPEN, OPENED) else 0
+        self.byte_count += size if inside and inside[0] not in (OPEN, OPENED) else 0
         begin_ms = max(self.now_ms, self._free_ms[sender])
         self._free_ms[sender] = begin_ms + size * 1_000 / self._bytes_per_s
         self._order += 1
         arrival_ms = int(self._free_ms[sender]) + DELAY_MS
-        heapq.heappush(self._moving, (arrival_ms, self._order, 1 - sender, frame))
+        heapq.heappush(self._moving, (arrival_ms, self._order, 1 - sender, frame, inside))
 
     def _on_event(self, session, event):
         assert not session.is_closed(), session.close_reason

@@ -10,8 +10,9 @@ from counting_proxy import CountingProxy
 from sync import Plan, is_met
 from workload import changed, differing, documents
 
-from edge_peer.core.link import ACK, OPEN
 from edge_peer.host.lengths import encode
+from edge_peer.security.record import RECORD
+from edge_peer.security.wire import M1
 
 BENCH = Path(__file__).with_name("sync.py")
 
@@ -29,7 +30,8 @@ def test_the_last_line_of_a_small_run_is_one_json_object_of_figures():
 
 
 def test_the_proxy_counts_both_ways_and_tells_the_handshake_apart():
-    opening, frame = encode(bytes([OPEN, 0, 1, 2])), encode(bytes([ACK, 0, 0]))
+    opening = encode(bytes([M1, 0, 1, 2])) + encode(bytes([RECORD, 0, 1]))
+    frame = encode(bytes([RECORD, 0, 2])) + encode(bytes([RECORD, 0, 3, 4]))
 
     async def echo(reader, writer):
         writer.write(await reader.readexactly(len(opening + frame)))

@@ -7,17 +7,23 @@ import httpx
 import pytest
 
 from edge_peer.config import Config
+from edge_peer.host import authority, private_file
 from edge_peer.peer import SmallPeer
+from edge_peer.security import certificate, identity
 
 LIMIT_S = 20
 
 
 def small_peer(big, path, links=True):
+    app = authority.App(big.options.data / "big.app")
+    app.unlock()
+    made = app.admit("attic", certificate.DEVICE, b"", 0, 1_000_000, replaces=True)
+    app.close()
+    private_file.write(path.with_suffix(".json"), identity.to_text(made), force=True)
     return SmallPeer(
         Config(
             {
-                "app_id": big.app_id,
-                "device": {"id": "0a", "name": "attic"},
+                "identity": str(path.with_suffix(".json")),
                 "storage": {"path": str(path), "quota_bytes": 1 << 20, "documents_max": 1000},
                 "links": [{"kind": "lan", "host": "127.0.0.1", "port": big.sync_port}],
             }

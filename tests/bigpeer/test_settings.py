@@ -5,8 +5,16 @@ import pytest
 from edge_peer.bigpeer.settings import Settings, load, open_keys
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import ConfigError, StorageError
+from edge_peer.host.keys import read_secret
+from edge_peer.security.certificate import BIG_PEER
+from edge_peer.security.identity import from_text
 
 APP = "0123456789abcdef0123456789abcdef"
+
+
+def app_of(folder):
+    """Return the identity that a Big Peer of this folder starts with."""
+    return from_text(read_secret(load(Settings(folder)).identity))
 
 
 @pytest.fixture
@@ -26,7 +34,8 @@ def keys_of():
 
 def test_a_first_start_makes_an_app_and_an_administrators_key(tmp_path, keys_of):
     folder = tmp_path / "new/folder"
-    assert len(load(Settings(folder)).app_id) == 16
+    made = app_of(folder)
+    assert made.certificate.role == BIG_PEER and made.certificate.name == "big peer"
     keys = keys_of(folder)
     plain = (folder / "api-key").read_text().strip()
     assert len(plain) >= 32
@@ -35,15 +44,14 @@ def test_a_first_start_makes_an_app_and_an_administrators_key(tmp_path, keys_of)
 
 
 def test_the_next_start_is_the_same_peer(tmp_path):
-    first = load(Settings(tmp_path))
-    again = load(Settings(tmp_path))
-    assert (again.app_id, again.device_id) == (first.app_id, first.device_id)
+    first, again = app_of(tmp_path), app_of(tmp_path)
+    assert (again.app_id, again.seed) == (first.app_id, first.seed)
 
 
 def test_only_their_owner_reads_the_files(tmp_path, keys_of):
     keys_of(tmp_path)
-    secret = [path for path in tmp_path.iterdir() if path.name != "store.db"]
-    assert {"api-key", "doors.db", "big.json"} <= {path.name for path in secret}
+    secret = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "store.db"]
+    assert {"api-key", "doors.db", "identity.json"} <= {path.name for path in secret}
     for path in secret:
         assert path.stat().st_mode & 0o777 == 0o600, path
 
@@ -95,17 +103,24 @@ def test_a_revoked_key_does_not_come_back_with_its_file(tmp_path, keys_of):
 
 
 def test_the_folder_of_another_app_is_refused(tmp_path):
-    load(Settings(tmp_path, APP))
-    assert load(Settings(tmp_path, APP)).app_id.hex() == APP
-    with pytest.raises(ConfigError, match=f"belongs to app {APP}"):
+    app_id = app_of(tmp_path).app_id.hex()
+    assert load(Settings(tmp_path, app_id)).identity == str(tmp_path / "identity.json")
+    with pytest.raises(ConfigError, match=f"belongs to app {app_id}"):
         load(Settings(tmp_path, "f" * 32))
 
 
-def test_an_app_id_that_is_none_is_not_kept(tmp_path):
-    with pytest.raises(ConfigError, match="app_id"):
-        load(Settings(tmp_path, "not hex"))
-    assert not (tmp_path / "big.json").exists()
-    load(Settings(tmp_path, APP))
+def test_a_new_folder_for_an_app_that_is_elsewhere_needs_its_identity(tmp_path):
+    with pytest.raises(ConfigError, match="device create"):
+        load(Settings(tmp_path, APP))
+    assert not (tmp_path / "identity.json").exists() and not (tmp_path / "big.app").exists()
+
+
+def test_a_start_that_failed_in_the_middle_is_made_good(tmp_path):
+    first = app_of(tmp_path)
+    (tmp_path / "identity.json").unlink()
+    again = app_of(tmp_path)
+    assert again.app_id == first.app_id and again.seed != first.seed
+    assert again.certificate.serial > first.certificate.serial
 
 
 def test_damaged_files_say_what_to_mend(tmp_path, keys_of):
@@ -113,7 +128,7 @@ def test_damaged_files_say_what_to_mend(tmp_path, keys_of):
     (tmp_path / "api-key").write_text("\n")
     with pytest.raises(ConfigError, match="is empty; delete it"):
         keys_of(tmp_path)
-    (tmp_path / "big.json").write_text("{")
+    (tmp_path / "identity.json").write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
         load(Settings(tmp_path))
 

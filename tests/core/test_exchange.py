@@ -3,6 +3,7 @@
 import hashlib
 from binascii import unhexlify
 
+from app import compute, device
 from helpers import Random, raises
 from nor_flash import Flash
 
@@ -30,7 +31,6 @@ from edge_peer.core.messages import (
 from edge_peer.core.session import Local, Medium, Session
 from edge_peer.core.store import Store
 
-APP = b"A" * 16
 MEDIUM = Medium("test", 1, 128, 1024, 5_000, 100)
 GATEWAY = WANTS_UNDURABLE | RELAYS
 BIG = WANTS_ALL
@@ -42,16 +42,17 @@ class Peer:
         self.flash = flash or Flash(24)
         limits = {WHOLE: (None, 100), ATTACHMENTS: (quota_bytes, None)}
         random = Random(sum(name.encode()))
+        keyring = device(name, flags, random)
         self.store = Store(
             lambda evict, before_erase: FlashLog(self.flash, limits, evict, before_erase),
-            name.encode(),
+            keyring.certificate.key,
             lambda: 1_700_000_000_000,
             random.bytes,
             flags == BIG,
         )
         self.arguments = (name, flags, self.flash, quota_bytes)
         self.executor = Executor(self.store, codec)
-        self.local = Local(APP, name, flags, self.store, self.executor.matcher, random.bytes)
+        self.local = Local(keyring, flags, self.store, self.executor.matcher, random.bytes)
 
     def again(self):
         """The same peer after a restart."""
@@ -110,11 +111,13 @@ class Net:
             moved = False
             for pair in self.links:
                 for i in (0, 1):
+                    compute(pair[i], self.now_ms)
                     for frame in pair[i].frames_to_send(self.now_ms):
                         if frame_count_max == 0:
                             return False
                         frame_count_max -= 1
                         self.bytes += len(frame)
+                        compute(pair[1 - i], self.now_ms)
                         pair[1 - i].receive_frame(frame, self.now_ms)
                         moved = True
             if not moved:

@@ -5,7 +5,7 @@ import random
 import time
 
 import pytest
-from peers import running, until
+from peers import identity_file, running, until
 from test_peer import config
 
 from edge_peer import Attachment, EdgeError, SmallPeer, StoreFull
@@ -26,7 +26,7 @@ def peers(tmp_path, big):
         folder.mkdir(exist_ok=True)
         path = config(
             folder,
-            device={"id": name.encode().hex(), "name": name},
+            identity=identity_file(folder, name),
             links=[{"kind": "lan", "host": "127.0.0.1", "port": port}],
             storage={"path": "store.db"} | storage,
         )

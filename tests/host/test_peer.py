@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from peers import APP_ID, running, until
+from peers import identity_file, running, until
 
 from edge_peer import ConfigError, QueryError, SmallPeer, StorageError
 from edge_peer.bigpeer.ingress import listen
@@ -13,8 +13,7 @@ from edge_peer.bigpeer.ingress import listen
 def config(folder, **changes):
     """Write an edge.json; return its path."""
     fields = {
-        "app_id": APP_ID.hex(),
-        "device": {"id": "0102", "name": "porch"},
+        "identity": identity_file(folder, "porch"),
         "storage": {"path": "store.db"},
         "links": [],
         "info_interval_s": 0,
@@ -23,6 +22,10 @@ def config(folder, **changes):
     path = folder / "edge.json"
     path.write_text(json.dumps(fields))
     return str(path)
+
+
+def device(name):
+    return {"app_id": "00" * 16, "device": {"id": "01", "name": name}}
 
 
 def numbers(peer):
@@ -54,10 +57,14 @@ def test_a_second_process_is_told_that_the_store_is_taken(tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"app_id": "xyz"}, "app_id"),
-        ({"app_id": None}, "app_id is missing"),
-        ({"device": {"id": "01"}}, "name is missing"),
-        ({"device": {"id": "01", "name": "n" * 65}}, "device.name"),
+        ({"identity": "none.json"}, "none.json"),
+        ({"identity": ""}, "device is missing"),
+        ({"app_id": "00" * 16}, "leave them out"),
+        ({"identity": "", "app_id": "xyz", "device": {}}, "app_id"),
+        ({"identity": "", "app_id": "00" * 16, "device": {"id": "01"}}, "name is missing"),
+        ({"identity": "", **device("n" * 65)}, "device.name"),
+        ({"identity": "", **device("n"), "links": [{"kind": "lan"}]}, "links need an identity"),
+        ({"relay": True}, "must be one of a relay"),
         ({"links": [{"kind": "pigeon"}]}, "kind"),
         ({"links": {}}, "links must be a list"),
         ({"storage": {}}, "path"),

@@ -8,6 +8,7 @@ One peer: the real store and links on simulated flash, under the world's time.
            skew_ms    what its wall clock is wrong by; None: it has no clock
 """
 
+from app import MemoryShelf, device
 from nor_flash import PowerCut
 
 from edge_peer.core.errors import StorageError
@@ -23,7 +24,6 @@ from edge_peer.runtime import load
 from edge_peer.subscriptions import Subscriptions
 from sim.media import ServerLog, SimulatedFlash
 
-APP_ID = b"simulator app id"
 START_MS = 1_800_000_000_000  # Unix time at the beginning of every world
 FLAGS = {"board": 0, "relay": WANTS_UNDURABLE | RELAYS, "big": WANTS_ALL}
 RANGE = 1_000_000  # zone z is the values from z * RANGE on
@@ -66,6 +66,7 @@ class Node:
         self._spec = spec
         self._chance = world.chance("node %d" % index)
         self._log = None
+        self._shelf = MemoryShelf()
         self.new_medium()
 
     def is_up(self):
@@ -92,15 +93,15 @@ class Node:
         self.guard(self._boot)
 
     def _boot(self):
-        store = Store(
-            self._open_log, self.name.encode(), self.wall_ms, self._chance.bytes, self.is_big()
-        )
+        keyring = device(self.name, FLAGS[self.role], self._chance, shelf=self._shelf)
+        key = keyring.certificate.key
+        store = Store(self._open_log, key, self.wall_ms, self._chance.bytes, self.is_big())
         self.store = store
         if self.flash is not None:
             self.flash.failing = ()
         self.executor = Executor(store, codec)
         self.local = Local(
-            APP_ID, self.name, FLAGS[self.role], store, self.executor.matcher, self._chance.bytes
+            keyring, FLAGS[self.role], store, self.executor.matcher, self._chance.bytes
         )
         self.links = Links(self.local, _System(self.world))
         self.links.on_open = self._tell

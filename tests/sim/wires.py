@@ -12,18 +12,26 @@ its wire waits until it has drained, as `await channel.send` does.
 
 from collections import namedtuple
 
+from app import compute, seals_of
+
 from edge_peer.core.errors import StorageError
 from edge_peer.core.frame import FrameDecoder, encode
 from edge_peer.core.session import Medium, Session
+from edge_peer.security.record import RECORD
 
 Kind = namedtuple(
     "Kind",
     ("medium", "bytes_per_s", "latency_ms", "jitter_ms", "stream", "connected", "twice_per_mille"),
 )
 
+
+class _Ordered(Medium):
+    is_ordered = True
+
+
 _SERIAL = Medium("serial", 2, 256, 1024, 5_000, 250)  # as host/serial.py has it
 KINDS = {
-    "lan": Kind(Medium("lan", 1, 4096, 266_240, 10_000, 20), 1_000_000, 1, 2, False, True, 0),
+    "lan": Kind(_Ordered("lan", 1, 4096, 266_240, 10_000, 20), 1_000_000, 1, 2, False, True, 0),
     "serial": Kind(_SERIAL, 11_520, 1, 0, True, False, 0),
     "slow": Kind(_SERIAL, 250, 5, 0, True, False, 0),
     "radio": Kind(Medium("radio", 2, 240, 1024, 5_000, 100), 20_000, 3, 40, False, False, 10),
@@ -51,9 +59,16 @@ class End:
         self._due_ms = None
         self._idle_turns = 0
         self._watched = None
+        waits = wire.kind.connected and side == 1
         self.session = Session(
-            self.node.local, wire.kind.medium, self.world.now_ms, self.node.links._on_event
+            self.node.local,
+            wire.kind.medium,
+            self.world.now_ms,
+            self.node.links._on_event,
+            waits,
+            1 + 2 * wire.number + side,
         )
+        self._sealed = seals_of(self.session)
         self.node.links.pumps.append(self)
         self.wake()
 
@@ -69,6 +84,7 @@ class End:
         self.is_taking = True
         for frame in frames:
             try:
+                compute(self.session, self.world.now_ms)
                 self.session.receive_frame(frame, self.world.now_ms)
             except StorageError as error:
                 self.world.count("storage error")
@@ -112,9 +128,10 @@ class End:
         if free_ms <= now_ms:
             if self.world.watches_messages() and self.session.sync is not None:
                 self._watch_messages()
+            compute(self.session, now_ms)
             frames = self.session.frames_to_send(now_ms)
             for frame in frames:
-                self.wire.send(self, frame)
+                self.wire.send(self, frame, self._sealed.pop(0) if frame[0] & RECORD else frame)
             self._idle_turns = 0 if frames else self._idle_turns + 1
         if self.session.is_closed():
             self._finish()
@@ -238,11 +255,12 @@ class Wire:
 
     # Frames
 
-    def send(self, end, frame):
+    def send(self, end, frame, inside):
+        """inside: the frame before it was sealed."""
         world = self.world
         side = end.side
         data = encode(frame) if self.kind.stream else frame
-        world.carried(self, side, frame, len(data))
+        world.carried(self, side, inside, len(data))
         now_us = world.now_ms * 1000
         free_us = max(self._free_us[side], now_us) + len(data) * 1_000_000 // self.kind.bytes_per_s
         self._free_us[side] = free_us

@@ -10,8 +10,10 @@ import sys
 import time
 
 import pytest
+from peers import identity_file
 
 from edge_peer.bigpeer import settings
+from edge_peer.security.certificate import RELAY
 
 LIMIT_S = 60
 COMMAND = [sys.executable, "-m", "edge_tools"]
@@ -51,8 +53,7 @@ def gateway(tmp_path):
     config.write_text(
         json.dumps(
             {
-                "app_id": "00" * 16,
-                "device": {"id": "aabb", "name": "gateway"},
+                "identity": identity_file(tmp_path, "porch", RELAY),
                 "relay": True,
                 "storage": {"path": "gateway.db"},
                 "links": [{"kind": "serial", "port": str(tmp_path / "tty")}],
@@ -86,7 +87,7 @@ def test_a_broker_that_is_no_mqtt_url_is_refused(url, tmp_path):
 def test_a_wrong_app_id_is_the_users_mistake(tmp_path):
     code, said = edge_peer("big", "--data", tmp_path / "data", "--app", "42")
     assert code == 2
-    assert "app_id" in said
+    assert "identity.json" in said and "device create" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -111,7 +112,7 @@ def test_a_big_peer_says_where_it_is_and_ends_when_told(tmp_path):
         said = lines_until(process, "peers  TCP port [1-9]")
         assert re.search(r"page   http://127\.0\.0\.1:[1-9]\d*/set-up\?token=[\w-]{32} ", said)
         assert (data / "api-key").read_text().strip() not in said
-        assert json.loads((data / "big.json").read_text())["app_id"] in said
+        assert json.loads((data / "identity.json").read_text())["app_id"] in said
         assert str(data / "api-key") in said
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=LIMIT_S)

@@ -210,7 +210,7 @@ def test_a_store_is_read_while_a_peer_has_it_open_and_the_peer_goes_on(gateway):
 
 def test_everything_in_a_big_peers_store_is_durable(gateway):
     path, _ = gateway
-    (path.parent / "big.json").write_text("{}")
+    (path.parent / "doors.db").write_bytes(b"")
     _, found = as_json(path)
     assert (found["is_big_peer"], found["documents"], found["waiting"]) == (True, 10, 0)
 

@@ -35,7 +35,7 @@ def big(
     port: Annotated[int, typer.Option(help="For the page and the HTTP API.")] = 8080,
     sync_port: Annotated[int, typer.Option(help="For peers that sync over TCP.")] = 7700,
     app_id: Annotated[
-        str, typer.Option("--app", help="The appID, 32 hex digits; made up if it is new.")
+        str, typer.Option("--app", help="The appID that the data folder must be of, 32 hex digits.")
     ] = "",
     mqtt: Annotated[
         str,

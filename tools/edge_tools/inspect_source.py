@@ -275,7 +275,7 @@ def _source(path: Path) -> Iterator[Source]:
 def _sqlite(path: Path) -> Iterator[SqliteStore]:
     path = path.resolve()
     wal = path.with_name(path.name + "-wal")
-    is_big_peer = (path.parent / "big.json").exists()
+    is_big_peer = (path.parent / "doors.db").exists()  # its API keys
     is_in_use = wal.exists() and wal.stat().st_size > 0
     before = _mark(path)
     with tempfile.TemporaryDirectory(prefix="edge-peer-") as folder:

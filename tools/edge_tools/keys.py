@@ -14,7 +14,7 @@ from rich.table import Table
 from edge_peer.bigpeer.keys import Keys
 from edge_peer.bigpeer.keys_http import map_of
 from edge_peer.bigpeer.permissions import Permissions
-from edge_peer.bigpeer.settings import DOORS_FILE, open_keys
+from edge_peer.bigpeer.settings import DOORS_FILE, IDENTITY_FILE, open_keys
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import ConfigError
 from edge_tools.errors import ToolError
@@ -62,7 +62,7 @@ def _opened(data: Path) -> Iterator[Keys]:
 @contextmanager
 def opened_vault(data: Path) -> Iterator[Vault]:
     """Raises ToolError for a folder in which no Big Peer has been started."""
-    if not (data / "big.json").exists():
+    if not (data / IDENTITY_FILE).exists():
         raise ToolError(f"{data} is no Big Peer's; start one there first, or say --data")
     vault = Vault(data / DOORS_FILE)
     try:

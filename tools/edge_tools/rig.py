@@ -12,7 +12,6 @@ cut. Everything lies in one folder, every program's output in a .log file there.
 
 import asyncio
 import json
-import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_peer.host import authority, permissions, private_file, system
+from edge_peer.security import certificate, identity
 from edge_tools import readings, virtual_board
 from edge_tools.api import Client
 from edge_tools.cable import Cable, Noise
@@ -80,7 +81,9 @@ class Rig:
         """`folder` must exist. Inside a running event loop, which carries the cables."""
         self.folder = folder
         self.plan = plan
-        self.app_id = secrets.token_hex(16)
+        self._app = authority.create(folder / "app")
+        self._app.unlock()
+        self.app_id = self._app.app_id.hex()
         self.cables: list[Cable] = []
         self.noises: list[Noise] = []
         self.boards: list[VirtualBoard] = []
@@ -117,6 +120,7 @@ class Rig:
         for cable in self.cables:
             cable.close()
         self.cables = []
+        self._app.close()
 
     def check(self) -> None:
         """Raise ProcessFailed if a program ended by itself."""
@@ -162,6 +166,9 @@ class Rig:
     def start_big(self) -> None:
         """Start the Big Peer, on the same ports and the same data each time."""
         data = self.folder / "big"
+        if not data.exists():
+            data.mkdir()
+            self._admit(BIG_NAME, certificate.BIG_PEER, data / "identity.json")
         command = ["big", f"--data={data}", f"--app={self.app_id}", f"--host={HOST}"]
         command += [f"--port={self._http_port}", f"--sync-port={self._sync_port}"]
         if "mqtt" in self.plan.uplinks:
@@ -187,6 +194,7 @@ class Rig:
     def start_gateway(self) -> None:
         config = self.folder / "gateway.json"
         if not config.exists():
+            self._admit("gateway", certificate.RELAY, self.folder / "gateway.identity.json")
             config.write_text(json.dumps(self._gateway_config(), indent=2) + "\n")
         self.gateway = self._edge_peer(
             "gateway", "run", str(config), f"--status-interval={STATUS_INTERVAL_S}"
@@ -262,16 +270,25 @@ class Rig:
 
     # Pieces
 
+    def _admit(self, name: str, role: int, path: Path) -> None:
+        private_file.write(path, self._admitted(name, role))
+
+    def _admitted(self, name: str, role: int) -> str:
+        """Return the identity.json of a new device of the app."""
+        now_s = system.wall_ms() // 1000 - certificate.EPOCH_S
+        everything = permissions.packed(permissions.EVERYTHING)
+        made = self._app.admit(name, role, everything, 0, now_s, replaces=False)
+        return identity.to_text(made)
+
     def _edge_peer(self, name: str, *arguments: str) -> Process:
         command = [sys.executable, "-m", "edge_tools", *arguments]
         return Process(name, command, self.folder / f"{name}.log")
 
     def _config(
-        self, name: str, storage: dict[str, Any], links: list[dict[str, Any]]
+        self, identity_file: str, storage: dict[str, Any], links: list[dict[str, Any]]
     ) -> dict[str, Any]:
         return {
-            "app_id": self.app_id,
-            "device": {"id": secrets.token_hex(8), "name": name},
+            "identity": identity_file,
             "storage": storage,
             "links": links,
             "info_interval_s": INFO_INTERVAL_S,
@@ -288,7 +305,7 @@ class Rig:
             "quota_bytes": GATEWAY_QUOTA_BYTES,
             "documents_max": GATEWAY_DOCUMENTS_MAX,
         }
-        return self._config("gateway", storage, links) | {"relay": True}
+        return self._config("gateway.identity.json", storage, links) | {"relay": True}
 
     def _make_board(self, number: int, uart: str) -> VirtualBoard:
         name = readings.sensor_name(number)
@@ -299,10 +316,11 @@ class Rig:
             "documents_max": limits["documents_max"],
             "fsync": False,  # no board loses its flash with this computer's power
         }
-        config = self._config(name, storage, [{"kind": "serial", "uart": uart}])
+        config = self._config("identity.json", storage, [{"kind": "serial", "uart": uart}])
         rows = readings.readings_of(number, self.plan.row_count)
         files = {
             "app.json": json.dumps({"sensor": name, "rows_per_s": self.plan.rows_per_s}),
+            "identity.json": self._admitted(name, certificate.DEVICE),
             "readings.csv": "".join(f"{row.ts},{row.temp}\n" for row in rows),
         }
         return virtual_board.make(
