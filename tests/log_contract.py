@@ -46,6 +46,9 @@ def contents(log):
     names = sorted(log.collections())
     scanned = sorted([(name, id, body) for name in names for id, body in log.scan(name)])
     assert scanned == sorted([(name, id, body) for name, id, _, body in puts])
+    for name in names:
+        long = list(log.scan(name, lambda body: len(body) > 1))
+        assert long == [pair for pair in log.scan(name) if len(pair[1]) > 1]
     assert [put[2] for put in puts] == sorted([put[2] for put in puts])
     for name, id, _, body in puts:
         assert log.get(name, id) == body

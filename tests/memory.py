@@ -48,9 +48,10 @@ class MemoryLog:
             for number, collection, id in found[:limit]
         ]
 
-    def scan(self, collection):
+    def scan(self, collection, keep=None):
         for id, entry in list(self._collections.get(collection, {}).items()):
-            yield id, entry[1]
+            if keep is None or keep(entry[1]):
+                yield id, entry[1]
 
     def totals(self, group):
         bodies = [body for _, body in self._collections.get(group, {}).values()]

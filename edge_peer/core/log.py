@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from edge_peer.core.segment import BlockDevice as BlockDevice
 
     Evict = Callable[[str, str, bytes, bool], bool]
+    Keep = Callable[[bytes], bool]
 
 COLLECTION_COUNT_MAX = 64  # each is in RAM
 DROPS_COUNT_MAX = 200  # in one record
@@ -126,15 +127,17 @@ class FlashLog(Records):
                 found = sorted(found)[:limit]
         return [put for _, put in found]
 
-    def scan(self, collection: str) -> "Iterator[tuple[str, bytes]]":
-        """Yield (id, body) of every document of the collection, in no order.
+    def scan(self, collection: str, keep: "Keep | None" = None) -> "Iterator[tuple[str, bytes]]":
+        """Yield (id, body) of every document of the collection that keep(body) takes, in no order.
 
         After a commit go on with a new scan: this one may miss or repeat documents.
         """
         for location in self._index.locations():
             record = self._ring.record(location)
             if record is not None and self._names_in(record)[0] == collection:
-                yield id_in(record), body_in(record)
+                body = body_in(record)
+                if keep is None or keep(body):
+                    yield id_in(record), body
 
     def collections(self) -> "list[str]":
         """Return the names of all collections that have documents, in no order."""

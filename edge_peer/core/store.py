@@ -35,13 +35,12 @@ if TYPE_CHECKING:
     from edge_peer.core.batch import Batch
     from edge_peer.core.document import Changes, Document
     from edge_peer.core.limits import Limits
-    from edge_peer.core.log import Evict, Put
+    from edge_peer.core.log import Evict, Keep, Put
 
     Write = tuple[str, str | None, Changes]  # collection, id, see documents.make
     Puts = dict[tuple[str, str], tuple[int, bytes]]  # key -> arrival, encoded document
     BeforeErase = Callable[[], list[Put]]
     Listener = Callable[[list[Put], list[tuple[str, str]]], None]
-    Keep = Callable[[bytes], bool]
 
     class Log(Protocol):
         """What keeps the bytes; the docstrings of core/log.py are the contract."""
@@ -56,7 +55,9 @@ if TYPE_CHECKING:
 
         def get(self, collection: str, id: str) -> bytes | None: ...
         def since(self, arrival: int, limit: int) -> list[Put]: ...
-        def scan(self, collection: str) -> Iterator[tuple[str, bytes]]: ...
+        def scan(
+            self, collection: str, keep: Keep | None = None
+        ) -> Iterator[tuple[str, bytes]]: ...
         def collections(self) -> list[str]: ...
         def totals(self, group: str) -> tuple[int, int]: ...
         def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None: ...
@@ -141,16 +142,15 @@ class Store(Knowledge):
         return self.log.get(collection, id)
 
     def scan(self, collection: str, keep: "Keep | None" = None) -> "Iterator[tuple[str, bytes]]":
-        """Yield (id, encoded document) of those that keep(encoded document) takes, in no order.
+        """Return (id, encoded document) of those that keep(encoded document) takes, in no order.
 
         Deleted documents may be among them.
         """
-        bodies = self.log.scan(collection)
-        if self.open_batch is not None:
-            bodies = self.open_batch.scan(collection, bodies)
-        for id, body in bodies:
-            if keep is None or keep(body):
-                yield id, body
+        stored = self.log.scan(collection, keep)
+        if self.open_batch is None:
+            return stored
+        found = self.open_batch.scan(collection, stored)
+        return (pair for pair in found if keep is None or keep(pair[1]))
 
     def write(self, writes: "list[Write]", stamps: "list[int] | None" = None) -> "list[str]":
         """Write [(collection, id or None, changes)], all or none; return the ids.

@@ -8,7 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
-from edge_peer.host.schema import oldest, quoted, size_of
+from edge_peer.host.schema import is_whole, oldest, quoted, size_of
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limit
@@ -78,12 +78,12 @@ class Eviction:
             # Without loss some more than needed go, so that it is rare; with loss none.
             spare_bytes, spare_count = (0 if may_lose else (one or 0) // SPARE for one in limit)
             key = (group, may_lose)
-            for arrival, collection, id, body, is_relayed in self._rows(
+            for arrival, collection, id, body, is_relayed, crc in self._rows(
                 group, self._looked_at.get(key, FIRST_PIECE if group == ATTACHMENTS else 0), newest
             ):
                 self._looked_at[key] = arrival
-                if arrival in there:
-                    continue
+                if arrival in there or not is_whole(collection, id, arrival, body, crc):
+                    continue  # what is damaged is nobody's to let go
                 may_go = self._evict(collection, id, body, may_lose)
                 if may_go:
                     size = size_of(id, len(body))
@@ -107,7 +107,7 @@ class Eviction:
         else:
             of_group = f"doc INDEXED BY {oldest(group)} WHERE collection = {quoted(group)} AND"
         return self._db.execute(
-            f"SELECT arrival, collection, id, body, relayed FROM {of_group}"
+            f"SELECT arrival, collection, id, body, relayed, crc FROM {of_group}"
             " arrival > ? AND arrival <= ? ORDER BY arrival",
             (above, newest),
         )

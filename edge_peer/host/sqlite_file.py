@@ -14,15 +14,25 @@ from typing import Any
 from edge_peer.core.errors import StorageError
 from edge_peer.host.schema import APPLICATION_ID, VERSION, bring_up
 
+DAMAGED = "SQLITE_CORRUPT"
 # What to tell the person who runs the program, by how SQLite's name for it begins.
 SENTENCES = {
     "SQLITE_BUSY": "another process has it open",
     "SQLITE_CANTOPEN": "it cannot be opened; does its folder exist?",
-    "SQLITE_CORRUPT": "the file is damaged",
+    DAMAGED: "the file is damaged",
+    "SQLITE_CONSTRAINT_UNIQUE": "the file is damaged",  # an index knows other ids than its table
+    "SQLITE_ERROR": "the file is damaged",  # in its schema: our statements are right
     "SQLITE_FULL": "the disk is full",
     "SQLITE_NOTADB": "the file holds something else",
     "SQLITE_READONLY": "the file is read-only",
 }
+
+
+_DECODING = "Could not decode to UTF-8"  # how the module's own error for text begins
+
+
+class Damage(StorageError):
+    """What was read is not what was written; other rows may be."""
 
 
 class SqliteFile:
@@ -63,18 +73,20 @@ class SqliteFile:
             return self._db.execute(statement, arguments).fetchall()
         except UnicodeEncodeError:  # half a surrogate pair: no name, no id
             return []
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._named(error) from error
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._named(error) from error
 
-    def _named(self, error: sqlite3.Error) -> StorageError:
+    def _named(self, error: Exception) -> StorageError:
         name = getattr(error, "sqlite_errorname", "")
+        if isinstance(error, UnicodeDecodeError) or str(error).startswith(_DECODING):
+            name = DAMAGED  # the message of a decoding error quotes what it found
         sentences = [SENTENCES[start] for start in SENTENCES if name.startswith(start)]
         text = sentences[0] if sentences else str(error)
-        return StorageError(f"{self._path}: {text}")
+        return (Damage if name.startswith(DAMAGED) else StorageError)(f"{self._path}: {text}")

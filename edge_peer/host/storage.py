@@ -6,10 +6,10 @@ The log of a host: what core/log.py is on flash, in one SQLite file.
      "attachments": {"quota_bytes": 268435456},
      "collections": {"readings": {"quota_bytes": 100000000, "policy": "drop-oldest"}}}
 
-schema.py has the tables, eviction.py says who goes when it is full, indexes.py finds
-documents by their fields. One commit is one transaction, on disk before it returns
-(WAL, synchronous=FULL). One process at a time: the file is locked while it is open,
-and the lock goes with the process.
+schema.py has the tables, reader.py reads them, eviction.py says who goes when it is
+full, indexes.py finds documents by their fields. One commit is one transaction, on
+disk before it returns (WAL, synchronous=FULL). One process at a time: the file is
+locked while it is open, and the lock goes with the process.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
 from edge_peer.host.changes import Changes
 from edge_peer.host.eviction import FIRST_PIECE, Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
-from edge_peer.host.schema import index_the_oldest, size_of
-from edge_peer.host.sqlite_file import SqliteFile
-from edge_peer.host.totals import Totals
+from edge_peer.host.reader import LOOK, Reader
+from edge_peer.host.schema import crc_of, index_the_oldest, size_of
+from edge_peer.host.sqlite_file import Damage
 
 if TYPE_CHECKING:
     from edge_peer.core.expression import Node
@@ -37,22 +37,17 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Evict, Put
     from edge_peer.core.store import BeforeErase
 
-    Row = tuple[int, int, bytes]  # arrival, relayed, body
-
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000
 ATTACHMENT_BYTES = 256 << 20
 DOCUMENT_BYTES_MAX = 262_144
 LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
-SCAN_COUNT = 64  # documents in memory at a time
-FOUND_COUNT = 256  # of what an index finds, at first
-FOUND_BYTES = 1 << 20
 MANY = 8  # puts of which it pays to try them all at once
 NO_LIMIT = (1 << 63) - 1
 
-LOOK = "SELECT arrival, relayed, body FROM doc WHERE collection = ? AND id = ?"
-INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO NOTHING"
-CHANGE = "UPDATE doc SET arrival = ?, relayed = ?, body = ? WHERE arrival = ?"
+INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_NEW = INSERT + " ON CONFLICT (collection, id) DO NOTHING"
+CHANGE = "UPDATE doc SET arrival = ?, relayed = ?, body = ?, crc = ? WHERE arrival = ?"
 
 
 def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) -> SqliteLog:
@@ -71,7 +66,7 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
     return SqliteLog(path, limits, evict, before_erase)
 
 
-class SqliteLog(SqliteFile):
+class SqliteLog(Reader):
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
     authors_max = 65_536
@@ -92,11 +87,7 @@ class SqliteLog(SqliteFile):
         self.evicted_count = 0
         self.on_gone: Callable[[tuple[str, str]], None] | None = None  # told (collection, id)
         self._before_erase = before_erase
-        self.arrival_max = 0
-        # What get() found last: a write looks twice at what it changes, then changes it.
-        self._last_read: tuple[str, str, Row | None] | None = None
         super().__init__(path)
-        self._totals = Totals(self._db)
         self._eviction = Eviction(self._db, evict)
         self._indexes = Indexes(self._db)
         try:
@@ -106,57 +97,6 @@ class SqliteLog(SqliteFile):
         except StorageError:
             self._db.close()
             raise
-
-    # Reading
-
-    def get(self, collection: str, id: str) -> bytes | None:
-        if collection == META:
-            rows = self._rows("SELECT body FROM entry WHERE id = ?", id)
-            return rows[0][0] if rows else None
-        last = self._last_read
-        if last is None or last[1] != id or last[0] != collection:
-            rows = self._rows(LOOK, collection, id)
-            last = self._last_read = (collection, id, rows[0] if rows else None)
-        return None if last[2] is None else last[2][2]
-
-    def since(self, arrival: int, limit: int) -> list[Put]:
-        return self._rows(
-            "SELECT collection, id, arrival, body FROM doc"
-            " WHERE arrival > ? ORDER BY arrival LIMIT ?",
-            arrival,
-            limit,
-        )
-
-    def scan(self, collection: str) -> Iterator[tuple[str, bytes]]:
-        """In the order of ids; commits meanwhile do no harm."""
-        last = ""
-        while True:
-            rows = self._rows(
-                "SELECT id, body FROM doc WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
-                collection,
-                last,
-                SCAN_COUNT,
-            )
-            yield from rows
-            if len(rows) < SCAN_COUNT:
-                return
-            last = rows[-1][0]
-
-    def collections(self) -> list[str]:
-        names: list[str] = []
-        while True:  # one look at the index each, not one per document
-            last = names[-1] if names else META
-            row = self._rows("SELECT min(collection) FROM doc WHERE collection > ?", last)[0]
-            if row[0] is None:
-                return [name for name in names if name not in HIDDEN]
-            names.append(row[0])
-
-    def document_count(self) -> int:
-        return self.totals(WHOLE)[0]
-
-    def totals(self, group: str) -> tuple[int, int]:
-        """Return how many documents a group has, and their bytes."""
-        return self._totals.of(group)
 
     def status(self) -> dict[str, int]:
         document_count, document_bytes = self.totals(WHOLE)
@@ -168,7 +108,7 @@ class SqliteLog(SqliteFile):
             "attachment_bytes": self.totals(ATTACHMENTS)[1],
             "attachment_bytes_max": self.limits[ATTACHMENTS][0] or NO_LIMIT,
             "evicted": self.evicted_count,
-            "damaged": 0,
+            "damaged": len(self._damaged),
         }
 
     # Writing
@@ -205,6 +145,14 @@ class SqliteLog(SqliteFile):
             raise StoreFull(f"a document of {len(body)} bytes, at most {self.document_bytes_max}")
 
     def _transact(self, write: Callable[[Changes], None]) -> None:
+        try:
+            self._attempt(write)
+        except Damage:
+            if not self._mend():
+                raise
+            self._attempt(write)
+
+    def _attempt(self, write: Callable[[Changes], None]) -> None:
         changes = Changes(self.arrival_max)
         with self._naming_errors():
             self._db.execute("BEGIN IMMEDIATE")
@@ -223,6 +171,7 @@ class SqliteLog(SqliteFile):
                 raise
         self._last_read = None
         self._totals.take(changes, counted_at)
+        self._damaged -= changes.gone
         self.arrival_max = changes.arrival_max
         self.evicted_count += len(changes.evicted)
         if self.on_gone is not None:
@@ -241,13 +190,16 @@ class SqliteLog(SqliteFile):
     def _insert(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> int:
         """Insert from the first on all at once, up to one that is not new; return how many."""
         news = itertools.takewhile(lambda put: put[0] != META and put[0] not in HIDDEN, puts)
-        rows = [(arrival, name, id, body, arrival in relayed) for name, id, arrival, body in news]
+        rows = [
+            (arrival, name, id, body, arrival in relayed, crc_of(name, id, arrival, body))
+            for name, id, arrival, body in news
+        ]
         before = self._db.total_changes
         with suppress(sqlite3.IntegrityError):
-            self._db.executemany("INSERT INTO doc VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany(INSERT, rows)
         count = self._db.total_changes - before
         sums: dict[tuple[str, bool], tuple[int, int]] = {}
-        for arrival, name, id, body, is_relayed in rows[:count]:
+        for arrival, name, id, body, is_relayed, _ in rows[:count]:
             documents, size = sums.get((name, is_relayed), (0, 0))
             sums[name, is_relayed] = (documents + 1, size + size_of(id, len(body)))
             changes.arrival_max = max(changes.arrival_max, arrival)
@@ -259,7 +211,8 @@ class SqliteLog(SqliteFile):
         collection, id, arrival, body = put
         changes.arrival_max = max(changes.arrival_max, arrival)
         if collection == META:
-            self._db.execute("REPLACE INTO entry VALUES (?, ?)", (id, body))
+            row = (id, body, crc_of(META, id, 0, body))
+            self._db.execute("REPLACE INTO entry VALUES (?, ?, ?)", row)
             changes.has_entries = True
             return
         if collection in HIDDEN:
@@ -268,13 +221,15 @@ class SqliteLog(SqliteFile):
             changes.has_entries = True
         last, self._last_read = self._last_read, None
         old = last[2] if last is not None and last[:2] == (collection, id) else None
+        crc = crc_of(collection, id, arrival, body)
         if old is None:
-            row = (arrival, collection, id, body, is_relayed)
-            if not self._db.execute(INSERT, row).rowcount:
+            put_row = (arrival, collection, id, body, is_relayed, crc)
+            if not self._db.execute(INSERT_NEW, put_row).rowcount:
                 old = self._db.execute(LOOK, (collection, id)).fetchone()
         if old is not None:
-            self._db.execute(CHANGE, (arrival, is_relayed, body, old[0]))
-            changes.count(collection, bool(old[1]), -1, -size_of(id, len(old[2])))
+            self._db.execute(CHANGE, (arrival, is_relayed, body, crc, old[0]))
+            old_size = len(old[2]) if isinstance(old[2], bytes) else 0  # else damaged
+            changes.count(collection, bool(old[1]), -1, -size_of(id, old_size))
             changes.gone.add(old[0])
         changes.count(collection, is_relayed, 1, size_of(id, len(body)))
 
@@ -285,7 +240,7 @@ class SqliteLog(SqliteFile):
                 "SELECT arrival, length(body), relayed FROM doc WHERE collection = ? AND id = ?",
                 (collection, id),
             ):
-                size = size_of(id, body_size)
+                size = size_of(id, body_size or 0)
                 found[arrival] = Leaving(collection, id, size, bool(is_relayed))
         return found
 
@@ -367,34 +322,8 @@ class SqliteLog(SqliteFile):
         rows = self._rows(f"EXPLAIN QUERY PLAN SELECT id, body {look.source}", *look.keys)
         return "\n".join([look.text, *[row[3] for row in rows]])
 
-    def _found_by(self, collection: str, look: Look) -> Iterator[tuple[str, bytes]]:
-        """At most some in memory at once, but the ids of all if they are more than that."""
-        first: list[tuple[str, bytes]] = []
-        size = 0
-        with self._naming_errors():
-            for row in self._db.execute(f"SELECT id, body {look.source}", look.keys):
-                first.append(row)
-                size += len(row[1])
-                if len(first) == FOUND_COUNT or size > FOUND_BYTES:
-                    break
-            else:
-                size = 0
-        yield from first
-        if not size:
-            return
-        seen = {row[0] for row in first}
-        rows = self._rows(f"SELECT id {look.source}", *look.keys)
-        ids = [row[0] for row in rows if row[0] not in seen]
-        for start in range(0, len(ids), SCAN_COUNT):
-            some = ids[start : start + SCAN_COUNT]
-            yield from self._rows(
-                "SELECT id, body FROM doc WHERE collection = ?"
-                f" AND id IN ({', '.join('?' * len(some))})",
-                collection,
-                *some,
-            )
-
     def _load(self) -> None:
+        self._check_entries()
         limited = [one for one in self.limits if self.limits[one] != (None, None)]
         index_the_oldest(
             self._db, [one for one in limited if one not in (WHOLE, RELAYED, ATTACHMENTS)]

@@ -3,7 +3,8 @@ How many documents each group of a host's store has, and their bytes.
 
 They are known in memory, and in the table `total` as they were at some arrival. What
 came since is in the rows, so a transaction that only adds leaves the table as it is:
-that spares a third of what a single insert writes.
+that spares a third of what a single insert writes. Where the table is damaged, all
+rows are counted (a second for a million).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import sqlite3
 
 from edge_peer.core.limits import WHOLE
 from edge_peer.host.changes import Changes
-from edge_peer.host.schema import UNCOUNTED
+from edge_peer.host.eviction import FIRST_PIECE
+from edge_peer.host.schema import UNCOUNTED, total_crc
 
 UNCOUNTED_MAX = 1024  # arrivals that the table may lack: the rows to look at when it is opened
 
@@ -23,18 +25,24 @@ class Totals:
         self._groups: dict[str, tuple[int, int]] = {}
         self._arrival_max = 0
         self._counted_at = 0  # the table has all arrivals up to here
+        self._is_damaged = False  # it has rows that nobody wrote
 
     def load(self) -> int:
         """Read what the file has; return its highest arrival."""
-        for group, count, size, arrival_max in self._db.execute("SELECT * FROM total"):
-            self._groups[group] = (count, size)
-            self._counted_at = max(self._counted_at, arrival_max)
+        rows = self._db.execute("SELECT * FROM total").fetchall()
+        self._is_damaged = not rows or any(crc != total_crc(*row) for *row, crc in rows)
+        if self._is_damaged:
+            self._counted_at = FIRST_PIECE - 1
+        else:
+            self._groups = {row[0]: (row[1], row[2]) for row in rows}
+            self._counted_at = max(row[3] for row in rows)
         changes = Changes(self._counted_at)
         for collection, is_relayed, count, size, arrival_max in self._db.execute(
             UNCOUNTED, (self._counted_at,)
         ):
-            changes.count(collection, bool(is_relayed), count, size)
-            changes.arrival_max = max(changes.arrival_max, arrival_max)
+            changes.count(str(collection), bool(is_relayed), count, size)
+            changes.arrival_max = max(changes.arrival_max, arrival_max or 0)
+        changes.arrival_max = max(changes.arrival_max, 0)
         self.take(changes, self._counted_at)
         return self._arrival_max
 
@@ -49,9 +57,14 @@ class Totals:
         if self._arrival_max > self._counted_at:
             totals |= self._groups
         totals |= self._after(changes)
+        if self._is_damaged:
+            self._db.execute("DELETE FROM total")
         self._db.executemany(
-            "REPLACE INTO total VALUES (?, ?, ?, ?)",
-            [(group, *total, changes.arrival_max) for group, total in totals.items()],
+            "REPLACE INTO total VALUES (?, ?, ?, ?, ?)",
+            [
+                (group, *total, changes.arrival_max, total_crc(group, *total, changes.arrival_max))
+                for group, total in totals.items()
+            ],
         )
         for group, total in totals.items():
             if not total[0] and group != WHOLE:
@@ -62,6 +75,7 @@ class Totals:
         """Call when the transaction has been committed."""
         self._groups |= self._after(changes)
         self._arrival_max = changes.arrival_max
+        self._is_damaged = self._is_damaged and counted_at == self._counted_at
         self._counted_at = counted_at
 
     def _can_wait(self, changes: Changes) -> bool:

@@ -19,7 +19,7 @@ from edge_peer.core.execute import Executor
 from edge_peer.core.query import parse
 from edge_peer.core.store import Store
 from edge_peer.core.view import fields_of
-from edge_peer.host import codec, storage
+from edge_peer.host import codec, reader, storage
 from edge_peer.host.index_key import KEY_BYTES_MAX, edge_key, key_of, value_at
 
 ROOT = Path(__file__).parents[2]
@@ -395,7 +395,7 @@ def test_an_index_is_looked_up_and_no_key_is_computed_again(store, monkeypatch):
 
 
 def test_candidates_come_in_pieces_each_once_whatever_is_committed_meanwhile(store):
-    count = 3 * storage.FOUND_COUNT
+    count = 3 * reader.FOUND_COUNT
     store.write([("c", f"{i:04}", {"a": codec.pack(i)}) for i in range(count)])
     store.log.create_index("i", "c", ["a"])
     seen = []

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge_peer.core.errors import StorageError
+from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import META, FlashLog
 from edge_peer.core.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
@@ -150,6 +150,7 @@ class SqliteStore:
         self.is_big_peer = is_big_peer
         self._db = db
         self._is_damaged = False
+        self._damaged_count = 0  # documents
         application, self.version = (
             db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("application_id", "user_version")
@@ -160,13 +161,19 @@ class SqliteStore:
             raise StorageError("the store was written by a newer version")
 
     def state(self) -> bytes | None:
+        """Raises FormatError if it is damaged."""
         state = self._value("SELECT body FROM entry WHERE id = 'state'")
+        if self.version > 2 and state is not None:
+            crc = self._value("SELECT crc FROM entry WHERE id = 'state'")
+            if not schema.is_whole(META, "state", 0, state, crc):
+                raise FormatError("damaged")
         return state if isinstance(state, bytes) else None
 
     def puts(self) -> "Iterator[Put]":
         """From both ends to the damage, if there is any."""
         last = 0
-        select = "SELECT collection, id, arrival, body FROM doc"
+        crc = "crc" if self.version > 2 else "NULL"
+        select = f"SELECT collection, id, arrival, body, {crc} FROM doc"
         try:
             for put in self._whole(
                 self._db.execute(f"{select} WHERE arrival > 0 ORDER BY arrival")
@@ -211,12 +218,16 @@ class SqliteStore:
         documents, size_sum = (value if isinstance(value, int) else 0 for value in sums)
         return documents, size_sum
 
-    def _whole(self, rows: "Iterator[Put]") -> "Iterator[Put]":
-        for row in rows:
-            if tuple(map(type, row)) == (str, str, int, bytes):
-                yield row
+    def _whole(self, rows: "Iterator[tuple[str, str, int, bytes, int | None]]") -> "Iterator[Put]":
+        for collection, id, arrival, body, crc in rows:
+            if self.version > 2:
+                is_whole = schema.is_whole(collection, id, arrival, body, crc)
             else:
-                self._is_damaged = True
+                is_whole = (type(collection), type(id), type(body)) == (str, str, bytes)
+            if is_whole:
+                yield collection, id, arrival, body
+            else:
+                self._damaged_count += 1
 
     def _value(self, statement: str) -> object:
         """Return the first column of the first row; None without one, or where it is damaged."""
@@ -231,7 +242,12 @@ class SqliteStore:
         return None
 
     def damage(self) -> list[str]:
-        return ["the file is damaged"] if self._is_damaged else []
+        found = ["the file is damaged"] if self._is_damaged else []
+        if self._damaged_count:
+            found.append(
+                counted(self._damaged_count, "document is damaged", "documents are damaged")
+            )
+        return found
 
 
 @contextmanager

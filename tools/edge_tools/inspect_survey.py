@@ -16,7 +16,7 @@ from edge_peer.peer import INFO_COLLECTION
 
 if TYPE_CHECKING:
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Put
+    from edge_peer.core.log import Keep, Put
 from edge_tools.inspect_source import Flash, Source, counted
 
 
@@ -84,7 +84,7 @@ class _Entries:
     def since(self, arrival: int, limit: int) -> "list[Put]":
         return []
 
-    def scan(self, collection: str) -> Iterator[tuple[str, bytes]]:
+    def scan(self, collection: str, keep: "Keep | None" = None) -> Iterator[tuple[str, bytes]]:
         return iter(())
 
     def collections(self) -> list[str]:
