@@ -102,15 +102,17 @@ class App:
             self._revoke(before, now_s)
         return Identity(self.public, seed, certificate, self.ledger.network_keys())
 
-    def renew(self, name: str, days: int, now_s: int) -> Certificate:
+    def renew(
+        self, name: str, days: int, now_s: int, permissions: bytes | None = None
+    ) -> Certificate:
         """Issue a certificate anew, for the same key, with a serial and an end of its own.
 
-        The one before stays valid until its end, so that the device can go over.
+        The one before opens links until its end, so that the device can go over; what
+        it permits ends where the new one is known. permissions: None for those it had.
         """
         last = self._named(name)[-1].certificate
-        return self._issue(
-            name, last.role, last.permissions, days, now_s, last.key, last.is_negative
-        )
+        rules = last.permissions if permissions is None else permissions
+        return self._issue(name, last.role, rules, days, now_s, last.key, last.is_negative)
 
     def revoke(self, name: str, now_s: int) -> bytes:
         """Void all certificates of a device; return the list for all peers."""

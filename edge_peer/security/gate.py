@@ -51,6 +51,7 @@ class Gate:
         """
         self.certificate = certificate
         self.neighbour = neighbour
+        self._newest = certificate  # that we know of, of this neighbour
         self.refused_count = 0
         self.tells_list = guard.list_version > 0
         self._guard = guard
@@ -79,11 +80,11 @@ class Gate:
 
     @property
     def rules(self) -> "Permissions | None":
-        """What it may do, None for anything; raises FormatError."""
+        """What it may do by its newest certificate, None for anything; raises FormatError."""
         if not self._rules:
             from edge_peer.security.judge import permissions_of
 
-            self._rules = (permissions_of(self.certificate),)
+            self._rules = (permissions_of(self._newest),)
         return self._rules[0]
 
     def check_flags(self, flags: int) -> None:
@@ -101,6 +102,8 @@ class Gate:
         """Call when a certificate of this author has come to be known."""
         if author == self.neighbour and certificate.serial > self.certificate.serial:
             self._renewed = certificate
+            self._newest = certificate
+            self._rules = ()  # from now on what this one says
 
     # Messages
 

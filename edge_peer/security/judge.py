@@ -91,11 +91,15 @@ class Judge:
         self._remember(author, certificate)
 
     def is_proven(self, id: str, document: "Document") -> bool:
-        """Say whether a document of AUTHORS is what it has to be."""
+        """Say whether a document of AUTHORS is what it has to be, and none that was replaced."""
         certificate = self._proven(id, document)
-        if certificate is not None:
-            self._remember(unhexlify(id), certificate)  # it is stored only after this message
-        return certificate is not None
+        if certificate is None:
+            return False
+        known = self._read(id, self._store.get(AUTHORS, id) or {})
+        if known is not None and known[1].serial > certificate.serial:
+            return False
+        self._remember(unhexlify(id), certificate)  # it is stored only after this message
+        return True
 
     def _proven(self, id: str, document: "Document") -> "Certificate | None":
         found = self._read(id, document)

@@ -356,10 +356,10 @@ def test_the_default_rules_allow_everything():
     assert len(big.rows("anything")) == 1
 
 
-def renewed(app, peer):
+def renewed(app, peer, rules=None):
     """Return a newer certificate for a peer's key, as the authority issues it."""
     name = peer.certificate.name
-    return app.certificate(name, peer.certificate.role, expiry_s=NOW_S + 5_000)
+    return app.certificate(name, peer.certificate.role, rules, expiry_s=NOW_S + 5_000)
 
 
 def test_a_certificate_is_renewed_over_a_relay_without_touching_the_device():
@@ -401,3 +401,37 @@ def test_nobody_renews_another_key_nor_without_the_authority():
     for wrong in (app.certificate("other"), App("other").certificate("board"), board.certificate):
         line.syncs[0].gate.receive(Told(14, wrong.raw))
     assert board.guard.certificate == board.certificate
+
+
+def test_what_a_newer_certificate_forbids_an_older_one_does_not_allow():
+    app = App()
+    board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
+    line = Line(board, big).run()
+    board.insert("readings", site="B", n=1)
+    line.run()
+    new = renewed(app, board, SITE_A)
+    big.guard.judge.publish(board.store.author, board.store.incarnation, new)
+    board.insert("readings", site="B", n=2)
+    line.run()
+    linked(board, big)  # it still shows the older one
+    assert [row["n"] for row in big.rows("readings").values()] == [1]
+    assert len(board.refused()) == 1
+
+
+def test_a_certificate_that_was_replaced_does_not_come_back():
+    app = App()
+    board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
+    gateway = Peer(app, "gateway", RELAY)
+    linked(board, gateway)
+    linked(gateway, big)
+    old = gateway.rows(AUTHORS)
+    author = [id for id in old if id == board.store.author.hex()][0]
+    new = renewed(app, board, SITE_A)
+    big.guard.judge.publish(board.store.author, board.store.incarnation, new)
+    gateway.execute(
+        "UPDATE %s SET certificate = :v WHERE _id = :id" % AUTHORS,
+        v=old[author]["certificate"],
+        id=author,
+    )
+    linked(gateway, big)
+    assert big.guard.judge.certificate_of(board.store.author) == new

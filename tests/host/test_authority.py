@@ -114,6 +114,12 @@ def test_a_renewed_certificate_is_of_the_same_key(app):
     check_signature(app, new)
 
 
+def test_permissions_change_with_a_renewed_certificate(app):
+    admit(app)
+    assert app.renew("pump", 1, NOW_S, b"").permissions == b""
+    assert app.renew("pump", 1, NOW_S).permissions == b""
+
+
 def test_revoking_voids_all_certificates_of_a_device(app):
     admit(app, "other")
     admit(app)

@@ -53,8 +53,9 @@ def create_device(
     print(_line(identity.certificate))
 
 
-def renew_device(name: str, folder: Path | None, days: int) -> None:
-    certificate = _unlocked(folder).renew(name, days, _now_s())
+def renew_device(name: str, folder: Path | None, days: int, rules: str) -> None:
+    packed = permissions.from_text(_text_or_file(rules)) if rules else None
+    certificate = _unlocked(folder).renew(name, days, _now_s(), packed)
     print(_line(certificate))
     print(certificate.raw.hex())
 

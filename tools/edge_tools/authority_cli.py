@@ -106,18 +106,22 @@ def device_renew(
     name: Annotated[str, typer.Argument(help="A device that was admitted.")],
     app: _App = None,
     days: _Days = DAYS,
+    permissions: Annotated[
+        str, typer.Option(metavar="FILE|JSON", help="What it may from now on; else what it might.")
+    ] = "",
 ) -> None:
     """
     Issue a device's certificate anew, for the same key; the one before stays valid.
 
     It prints the certificate in hexadecimal, which is no secret: it takes the place of
-    `certificate` in the device's identity.json.
+    `certificate` in the device's identity.json. Peers that know it go by its permissions,
+    also where the device still shows the one before.
 
     Example: `edge-peer device renew pump --days 365`
     """
     from edge_tools import authority
 
-    authority.renew_device(name, app, days)
+    authority.renew_device(name, app, days, permissions)
 
 
 @devices.command("revoke")
