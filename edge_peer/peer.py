@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Put
     from edge_peer.core.session import Medium
     from edge_peer.observer import Callback, Observer
+    from edge_peer.security.guard import Guard
     from edge_peer.security.keyring import Keyring
     from edge_peer.subscriptions import Subscription, Subscriptions
     from edge_peer.transport.pump import Channel
@@ -90,6 +91,14 @@ class Links:
                     }
                 )
         return links
+
+    def cut_revoked(self) -> None:
+        """Close the links to those whose certificates are revoked."""
+        for pump in self.pumps:
+            certificate = pump.session.certificate
+            if certificate is not None and self.local.keyring.is_revoked(certificate.serial):
+                pump.session.close("its certificate is revoked")
+                pump.wake()
 
     def _wake(self, puts: "list[Put]", gone: "list[tuple[str, str]]") -> None:
         for pump in self.pumps:
@@ -163,6 +172,11 @@ class SmallPeer:
             self._system,
         )
         self._links.on_open = self._tell_subscriptions
+        self._guard: Guard | None = None
+        if keyring is not None:
+            from edge_peer.guarding import open_guard
+
+            self._guard = open_guard(self._links, codec, config.identity)
 
     @classmethod
     def open(cls, path: str) -> "SmallPeer":
@@ -269,7 +283,27 @@ class SmallPeer:
         if "erases_left" in status:
             status["lifetime_days"] = self._lifetime_days(status)
         status["links"] = self._links.status()
+        if self._guard is not None and self._guard.has_refusals():
+            status["refused"] = self._guard.refusals.count
         return status
+
+    def refused(self) -> "list[dict[str, Any]]":
+        """Return which of this peer's last writes others have refused, and why; at most 8.
+
+        `status()["refused"]` counts them all. They stay here, and reach nobody.
+        """
+        if self._guard is None or not self._guard.has_refusals():
+            return []
+        from edge_peer.security.refusals import REASONS
+
+        return [
+            {
+                "collection": one.collection,
+                "_id": one.id,
+                "reason": REASONS.get(one.reason, "unknown"),
+            }
+            for one in self._guard.refusals.kept
+        ]
 
     async def run(self) -> None:
         """Sync over every configured link, for ever."""

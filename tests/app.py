@@ -13,6 +13,7 @@ crypto = runtime.load("crypto")
 run = crypto.run
 NOW_S = 200_000_000  # since 2020, in 2026
 YEAR_S = 365 * 24 * 3600
+EVERYTHING = b"\3\1*\0"  # what it may read and write (security/permission.py)
 
 
 class MemoryShelf:
@@ -90,7 +91,7 @@ def device(name, flags=0, random=None, app=APP, now_s=NOW_S, shelf=None):
         role = certificates.BIG_PEER if flags & WANTS_ALL else certificates.RELAY
     place = (app.app_id, name, role)
     if place not in _identities:
-        _identities[place] = app.identity(name, role)
+        _identities[place] = app.identity(name, role, EVERYTHING)
     return keyring_of(_identities[place], shelf, random, now_s)
 
 

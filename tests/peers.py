@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from app import APP, device
+from app import APP, EVERYTHING, device
 from memory import open_log
 
 from edge_peer.core.execute import Executor
@@ -29,7 +29,7 @@ class Entropy:
 
 def identity_file(folder, name, role=certificates.DEVICE):
     """Write the identity.json of a device of the tests' app; return its path."""
-    made = APP.identity(name, role, not_before_s=0, expiry_s=certificates.NEVER_S)
+    made = APP.identity(name, role, EVERYTHING, not_before_s=0, expiry_s=certificates.NEVER_S)
     path = folder / f"{name}.json"
     private_file.write(path, to_text(made), force=True)
     return str(path)

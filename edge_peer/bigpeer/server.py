@@ -26,6 +26,7 @@ from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
+from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
 from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sessions import Sessions
 from edge_peer.bigpeer.tls import Certificate
@@ -35,8 +36,10 @@ from edge_peer.core.execute import Executor, Result
 from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
+from edge_peer.guarding import open_guard
 from edge_peer.host import codec, storage, system
 from edge_peer.peer import Links, open_keyring
+from edge_peer.security.certificate import EPOCH_S
 
 HTTP_BACKLOG = 128
 WEBSOCKET_BYTES_MAX = 1 << 20  # what a portal page sends is far smaller
@@ -76,6 +79,9 @@ class BigPeer:
         self.links = Links(
             Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
         )
+        self.guard = open_guard(self.links, codec, config.identity)
+        folder = options.data / settings.APP_FOLDER
+        self._registrar = Registrar(folder, self.guard) if folder.exists() else None
         self.http_port = options.http_port
         self.sync_port = options.sync_port
         self.started = asyncio.Event()  # set when both ports answer; then their numbers are known
@@ -127,6 +133,8 @@ class BigPeer:
         if close is not None:
             close()
         self.vault.close()
+        if self._registrar is not None:
+            self._registrar.close()
 
     async def _serve(self) -> None:
         options = self.options
@@ -145,6 +153,8 @@ class BigPeer:
         if options.mqtt is not None:
             mqtt = ingress.MqttIngress(self.links, options.mqtt)
             tasks.append(asyncio.create_task(mqtt.run()))
+        if self._registrar is not None:
+            tasks.append(asyncio.create_task(self._register(self._registrar)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -156,6 +166,14 @@ class BigPeer:
             for task in tasks[1:]:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _register(self, registrar: Registrar) -> None:
+        while True:
+            try:
+                registrar.tick(system.wall_ms() // 1000 - EPOCH_S)
+            except EdgeError as error:  # the ledger is busy, or the store is full: later
+                system.log(f"renewing and revoking: {error}")
+            await asyncio.sleep(INTERVAL_S)
 
     async def _close_links(self) -> None:
         """Say goodbye on every link and wait until they have gone, a little while at most."""

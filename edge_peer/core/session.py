@@ -197,6 +197,7 @@ class Session:
             raise RemoteProtocolError("the other side is this peer itself")
         self.certificate = certificate
         deflate = getattr(self.medium, "deflate", None)
+        guard = self._local.keyring.guard
         self.sync = Sync(
             store,
             self.neighbour,
@@ -207,5 +208,8 @@ class Session:
             self.medium.message_size_max,
             None if deflate is None else deflate(),
             roles=self._local.keyring.flags_of(certificate),
+            gate=None
+            if guard is None
+            else guard.open_gate(certificate, self.neighbour, incarnation),
         )
         self._on_event(self, opened)

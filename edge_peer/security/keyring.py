@@ -4,6 +4,7 @@ All that a peer knows by heart of who it is and whom it has met: what channels a
     identity      this device's certificate and secrets (identity.py)
     tickets       of peers that it may resume with; the oldest go first
     verified      fingerprints of certificates whose signature was checked
+    certificate   a renewed one, which counts in place of the identity's
     random        a generator of its own, since a board's may be weak
 
 On a *shelf* (host/keys.py, board/keys.py), a folder of small files that are replaced as a
@@ -11,6 +12,7 @@ whole, lie
 
     random        32 bytes: what the next start begins with
     verified      up to 32 fingerprints, 16 bytes each
+    certificate   a newer one than the identity's, for the same key
     t-ID          one ticket each
 
 Nothing of it is shown by repr, or told in an error.
@@ -18,7 +20,7 @@ Nothing of it is shown by repr, or told in an error.
 
 from binascii import hexlify
 
-from edge_peer.core.errors import FormatError
+from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.messages import RELAYS, WANTS_ALL
 from edge_peer.security.channel import Channel
 from edge_peer.security.kdf import Hmac, hmac, is_equal
@@ -68,6 +70,7 @@ class Keyring:
         self.app_id = identity.app_id
         self.earliest_s = identity.certificate.not_before_s  # a time that has passed
         self.is_revoked: Callable[[int], bool] = lambda serial: False
+        self.guard: Any = None  # what other peers may (guard.py); None: anything
         self._identity = identity
         self._shelf = shelf
         self._now_s = now_s
@@ -82,6 +85,7 @@ class Keyring:
             number: hmac(keys[number], b"EDB1 mac1" + identity.app_id) for number in keys
         }
         self._seed(entropy)
+        self._take_renewed()
         verified = shelf.read("verified") or b""
         self._verified = [verified[i : i + 16] for i in range(0, len(verified), 16)]
         self._load_tickets()
@@ -101,6 +105,27 @@ class Keyring:
         """Return which of HELLO's flags this role may set."""
         role: int = certificate.role
         return _FLAGS[role]
+
+    def renew(self, certificate: "Certificate") -> None:
+        """Show this newer certificate from now on, and after the next start; StorageError."""
+        self._shelf.write("certificate", certificate.raw)
+        self._take_renewed()
+
+    def _take_renewed(self) -> None:
+        raw = self._shelf.read("certificate")
+        if raw is None:
+            return
+        from edge_peer.security.certificate import decode
+
+        try:
+            renewed = decode(raw)
+        except RemoteProtocolError:
+            self._shelf.remove("certificate")  # damaged: the identity's own still counts
+            return
+        own = self._identity.certificate
+        if renewed.key == own.key and renewed.serial > own.serial:
+            self._identity.certificate = self.certificate = renewed
+            self._parties = {}
 
     # Full handshakes
 
@@ -161,7 +186,7 @@ class Keyring:
             return
         roles = tuple(certificates.ROLES.values())
         yield from certificates.check(
-            certificate, self.app_id, self._time(), self.is_revoked, roles, self._verify
+            certificate, self.app_id, self.time(), self.is_revoked, roles, self.verify
         )
         self._verified.append(fingerprint)
         if len(self._verified) > VERIFIED_MAX:
@@ -172,9 +197,10 @@ class Keyring:
         from edge_peer.security import certificate as certificates
 
         roles = tuple(certificates.ROLES.values())
-        certificates.check_claims(certificate, self.app_id, self._time(), self.is_revoked, roles)
+        certificates.check_claims(certificate, self.app_id, self.time(), self.is_revoked, roles)
 
-    def _verify(self, signature: bytes, message: bytes) -> "Steps":
+    def verify(self, signature: bytes, message: bytes) -> "Steps":
+        """Return whether the app's authority has signed a message, in steps."""
         if self._table is None:
             self._table = self._shelf.read("table") or b""
         table, self._table = self._table, None
@@ -183,7 +209,8 @@ class Keyring:
         )
         return valid
 
-    def _time(self) -> "Any":
+    def time(self) -> "Any":
+        """Return a certificate.Time."""
         from edge_peer.security.certificate import Time
 
         return Time(self._now_s(), self.earliest_s)

@@ -8,16 +8,19 @@ import pytest
 
 from edge_peer.config import Config
 from edge_peer.host import authority, private_file
+from edge_peer.host.permissions import EVERYTHING as ALLOWED
+from edge_peer.host.permissions import packed
 from edge_peer.peer import SmallPeer
 from edge_peer.security import certificate, identity
 
 LIMIT_S = 20
+EVERYTHING = packed(ALLOWED)
 
 
 def small_peer(big, path, links=True):
     app = authority.App(big.options.data / "big.app")
     app.unlock()
-    made = app.admit("attic", certificate.DEVICE, b"", 0, 1_000_000, replaces=True)
+    made = app.admit("attic", certificate.DEVICE, EVERYTHING, 0, 1_000_000, replaces=True)
     app.close()
     private_file.write(path.with_suffix(".json"), identity.to_text(made), force=True)
     return SmallPeer(
@@ -67,10 +70,10 @@ def test_what_a_small_peer_writes_arrives_and_is_answered_over_http(start, tmp_p
     server = start(tmp_path / "big")
     peer = small_peer(server.big, tmp_path / "attic.db")
     peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": {"temp": 21.5}})
-    headers = {"Authorization": f"Bearer {server.api_key}", "X-EDGE-TXN-ID": "2"}
+    headers = {"Authorization": f"Bearer {server.api_key}", "X-EDGE-TXN-ID": "3"}
     body = {"statement": "SELECT temp FROM readings"}
 
-    async def read():  # its reading and its report are two transactions
+    async def read():  # its certificate, its reading and its report are three transactions
         async with httpx.AsyncClient(base_url=server.url, timeout=LIMIT_S) as client:
             return await client.post("/api/v4/store/execute", json=body, headers=headers)
 

@@ -19,7 +19,7 @@ LAYERS = {
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
     "edge_peer": {"edge_peer.core", "edge_peer.security", "edge_peer.transport"}
     | {"edge_peer.attachments", "edge_peer.config", "edge_peer.observer", "edge_peer.peer"}
-    | {"edge_peer.runtime"}
+    | {"edge_peer.guarding", "edge_peer.runtime"}
     | {"edge_peer.subscriptions"}
     | {"edge_peer"},
     "edge_peer/board": {
@@ -40,7 +40,8 @@ LAYERS = {
         "edge_peer.transport",
         "edge_peer.host",
     }
-    | {"edge_peer.bigpeer", "edge_peer.attachments", "edge_peer.peer", "edge_peer.config"},
+    | {"edge_peer.bigpeer", "edge_peer.attachments", "edge_peer.peer", "edge_peer.config"}
+    | {"edge_peer.guarding"},
 }
 FLASHED_FOLDERS = ("board", "core", "security", "transport")
 CORE_MAY_IMPORT = {"array", "binascii", "collections", "hashlib", "struct"}

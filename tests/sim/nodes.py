@@ -19,8 +19,10 @@ from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
 from edge_peer.core.view import fields_of
+from edge_peer.guarding import open_guard
 from edge_peer.peer import Links
 from edge_peer.runtime import load
+from edge_peer.security.guard import AUTHORS
 from edge_peer.subscriptions import Subscriptions
 from sim.media import ServerLog, SimulatedFlash
 
@@ -105,6 +107,7 @@ class Node:
         )
         self.links = Links(self.local, _System(self.world))
         self.links.on_open = self._tell
+        open_guard(self.links, codec)
         self._subscriptions = Subscriptions(store, codec, self.executor.matcher, self._tell_all)
         self._subscribed = {}  # zone -> its subscriptions
         store.on_commit(self._committed, with_gone=True)
@@ -207,10 +210,11 @@ class Node:
         return body is not None and fields_of(body, codec.unpack) is None
 
     def dump(self):
-        """Return {(collection, id): body} of everything stored."""
+        """Return {(collection, id): body} of everything that applications have written."""
         log = self.store.log
         return {
             (collection, id): bytes(body)
             for collection in log.collections()
+            if collection != AUTHORS
             for id, body in log.scan(collection)
         }

@@ -20,6 +20,7 @@ from binascii import crc32
 from edge_peer.core import document as documents
 from edge_peer.core.link import DATA, MORE
 from edge_peer.core.view import fields_of
+from edge_peer.security.guard import AUTHORS
 from sim.chance import Chance
 from sim.checks import GRACE_MS, Checks
 from sim.nodes import COUNTER, RANGE, Node, codec
@@ -211,6 +212,7 @@ class World:
         return self._recording is not None
 
     def committed(self, node, puts):
+        puts = [put for put in puts if put[0] != AUTHORS]
         self.checks.committed(node, puts)
         if self._recording is not None:
             for collection, id, _, body in puts:
@@ -218,6 +220,7 @@ class World:
                 self.note("document", node.index, (collection, id), self.fields_of(body), sender)
 
     def gone(self, node, keys):
+        keys = [key for key in keys if key[0] != AUTHORS]
         self.count("evicted")
         self.checks.gone(node, keys)
         self.note("evicted", node.index, keys)

@@ -8,6 +8,7 @@ from getpass import getpass
 from pathlib import Path
 
 from edge_peer.core.errors import ConfigError
+from edge_peer.guarding import LIST_FILE
 from edge_peer.host import authority, permissions, private_file
 from edge_peer.host.authority import SUFFIX, App
 from edge_peer.host.ledger import Issued
@@ -16,7 +17,6 @@ from edge_peer.security.identity import to_text
 
 PASSPHRASE_VARIABLE = "EDGE_PEER_PASSPHRASE"
 IDENTITY_SUFFIX = ".identity.json"
-LIST_FILE = "revoked.hex"
 
 
 def create_app(name: str, folder: Path, with_passphrase: bool, force: bool) -> None:
@@ -65,7 +65,8 @@ def revoke_device(name: str, folder: Path | None) -> None:
     raw = app.revoke(name, _now_s())
     path = (folder or _only_app()) / LIST_FILE
     private_file.write(path, raw.hex() + "\n", force=True)
-    print(f"{name} is revoked. {path} is the list that says so; give it to any peer.")
+    print(f"{name} is revoked, and {path} says so: a Big Peer beside the app takes it by itself;")
+    print("any other peer when it starts with a copy beside its identity.json.")
 
 
 def list_devices(folder: Path | None) -> None:
