@@ -9,6 +9,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     POST /api/v4/store/observe     a SELECT that stays up to date (live.py)
     GET  /api/v4/apps              {"apps": [{"id": the appID}]}
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
+    …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
@@ -45,7 +46,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_peer.bigpeer import access, blobs, keys_http, live, metrics, openapi, portal
+from edge_peer.bigpeer import (
+    access,
+    blobs,
+    keys_http,
+    live,
+    metrics,
+    openapi,
+    portal,
+    webhooks_http,
+)
 from edge_peer.bigpeer.answers import answer, encode, json_response, refused, without_attachments
 from edge_peer.bigpeer.headers import Headers
 from edge_peer.bigpeer.keys import Key
@@ -107,6 +117,15 @@ def make_app(big: "BigPeer") -> FastAPI:
     route("GET", "/apps/{appID}/keys", _managing(keys_http.list_keys), openapi.LIST_KEYS)
     route("POST", "/apps/{appID}/keys", _managing(keys_http.create_key), openapi.CREATE_KEY)
     route("DELETE", "/apps/{appID}/keys/{id}", _managing(keys_http.revoke_key), openapi.REVOKE_KEY)
+
+    for method, path, handle, described in (
+        ("GET", "", webhooks_http.list_webhooks, openapi.LIST_WEBHOOKS),
+        ("POST", "", webhooks_http.create_webhook, openapi.CREATE_WEBHOOK),
+        ("DELETE", "/{id}", webhooks_http.remove_webhook, openapi.REMOVE_WEBHOOK),
+        ("POST", "/{id}/replay", webhooks_http.replay, openapi.REPLAY_WEBHOOK),
+        ("GET", "/{id}/dead", webhooks_http.list_dead, openapi.LIST_DEAD),
+    ):
+        route(method, f"/apps/{{appID}}/webhooks{path}", _managing(handle), described)
 
     async def health() -> Response:
         try:

@@ -83,6 +83,9 @@ class _Now(Collector):
         yield _gauge("sessions", "Browsers that are signed in.", big.sessions.count())
         links = Tally(link["medium"] for link in big.links.status())
         yield _by_label("links", "Open links to peers.", "medium", links)
+        behind = {one.id: big.transaction_id() - one.cursor for one in big.webhooks.all()}
+        text = "Transactions that each has not been told yet."
+        yield _by_label("webhook_behind", text, "webhook", behind)
         names = big.store.log.collections()[:COLLECTION_COUNT_MAX]
         totals = {name: big.store.log.totals(name) for name in names}
         counts = {name: count for name, (count, _) in totals.items()}

@@ -252,6 +252,96 @@ REVOKE_KEY: dict[str, Any] = {
     "openapi_extra": {"parameters": [_APP, _path_parameter("id", "as in the list")]},
 }
 
+# Webhooks
+
+_COUNT = {"type": "integer", "format": "int64", "minimum": 0}
+_WEBHOOK = {
+    "id": {"type": "string"},
+    "name": {"type": "string", "example": "shop"},
+    "url": {"type": "string", "example": "https://shop.example/changes"},
+    "filter": _SIDE,
+    "createdAt": _TIME,
+    "toldUpTo": _COUNT,
+    "behind": _COUNT,
+    "paused": {"type": "boolean", "description": "it answered 410; replay lets it go on"},
+    "delivered": _COUNT,
+    "failed": _COUNT,
+    "lastError": {"type": ["string", "null"]},
+}
+_SECRET = {"secret": {"type": "string", "description": "for signatures: this answer alone has it"}}
+_FROM = {"type": "integer", "minimum": 0, "description": "a transactionId; 0 is the beginning"}
+_NEW_WEBHOOK = {
+    "type": "object",
+    "required": ["name", "url", "filter"],
+    "additionalProperties": False,
+    "properties": {name: _WEBHOOK[name] for name in ("name", "url", "filter")} | {"from": _FROM},
+}
+_DEAD = _object(
+    collection={"type": "string"},
+    id={"type": "string"},
+    txnId=_COUNT,
+    at=_TIME,
+    error={"type": "string"},
+)
+_ID = _path_parameter("id", "as in the list")
+
+LIST_WEBHOOKS: dict[str, Any] = {
+    "summary": "List the webhooks",
+    "operation_id": "list_webhooks",
+    "responses": {
+        200: {
+            "description": "all, and how far they are",
+            **_json(_object(webhooks={"type": "array", "items": _object(**_WEBHOOK)})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
+}
+CREATE_WEBHOOK: dict[str, Any] = {
+    "summary": "Create a webhook",
+    "operation_id": "create_webhook",
+    "status_code": 201,
+    "responses": {
+        201: {"description": "the new one", **_json(_object(**_SECRET, **_WEBHOOK))},
+        **_errors(400, 401, 403, 404, 408, 413, 500),
+    },
+    "openapi_extra": {
+        "parameters": [_APP],
+        "requestBody": {"required": True, **_json(_NEW_WEBHOOK)},
+    },
+}
+REMOVE_WEBHOOK: dict[str, Any] = {
+    "summary": "End a webhook",
+    "operation_id": "remove_webhook",
+    "status_code": 204,
+    "responses": {204: {"description": "it is none any more"}, **_errors(401, 403, 404, 500)},
+    "openapi_extra": {"parameters": [_APP, _ID]},
+}
+REPLAY_WEBHOOK: dict[str, Any] = {
+    "summary": "Tell again what came after a transaction",
+    "operation_id": "replay_webhook",
+    "responses": {
+        200: {"description": "the webhook", **_json(_object(**_WEBHOOK))},
+        **_errors(400, 401, 403, 404, 408, 413, 500),
+    },
+    "openapi_extra": {
+        "parameters": [_APP, _ID],
+        "requestBody": {"required": True, **_json(_object(**{"from": _FROM}))},
+    },
+}
+LIST_DEAD: dict[str, Any] = {
+    "summary": "List what could not be told",
+    "operation_id": "list_dead",
+    "responses": {
+        200: {
+            "description": "the newest hundred",
+            **_json(_object(dead={"type": "array", "items": _DEAD})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP, _ID]},
+}
+
 HEALTH: dict[str, Any] = {
     "summary": "Whether the Big Peer and its store answer",
     "responses": {503: {"description": "the store failed"}},

@@ -20,6 +20,7 @@ import uvicorn
 
 from edge_peer.bigpeer import ingress, settings
 from edge_peer.bigpeer.connection import Connection
+from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.http import make_app
 from edge_peer.bigpeer.limits import Limits
 from edge_peer.bigpeer.live import Streams
@@ -31,6 +32,7 @@ from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sessions import Sessions
 from edge_peer.bigpeer.tls import Certificate
 from edge_peer.bigpeer.vault import Vault
+from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.execute import Executor, Result
 from edge_peer.core.messages import WANTS_ALL
@@ -73,6 +75,8 @@ class BigPeer:
             keeps_all=True,
         )
         self.upload_count = 0  # under way
+        self.webhooks = Webhooks(WebhookFile(options.data / settings.WEBHOOKS_FILE), system.wall_ms)
+        self.deliverer = Deliverer(self.store, self.webhooks, system.wall_ms)
         self.streams = Streams()
         self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
@@ -135,6 +139,7 @@ class BigPeer:
         self.vault.close()
         if self._registrar is not None:
             self._registrar.close()
+        self.webhooks.close()
 
     async def _serve(self) -> None:
         options = self.options
@@ -148,6 +153,7 @@ class BigPeer:
         self.sync_port = listener.sockets[0].getsockname()[1]
         web = WebServer(make_app(self), self.started.set, self.certificate, options.trusted_proxies)
         tasks = [asyncio.create_task(web.serve(sockets=[http_socket]))]
+        tasks.append(asyncio.create_task(self.deliverer.run()))
         if self.certificate is not None:
             tasks.append(asyncio.create_task(self.certificate.keep()))
         if options.mqtt is not None:

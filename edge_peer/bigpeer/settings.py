@@ -12,6 +12,7 @@ What a Big Peer is started with, and what it keeps beside its store.
     DATA/api-key      an administrator's key, mode 0600, for who runs the Big Peer; made at the
                       first start, and taken in from what a Big Peer of before has left. It may
                       be deleted: the key itself stays valid until it is revoked.
+    DATA/webhooks.db  webhooks with their secrets, and how far they are (webhooks.py)
     DATA/store.db     the documents (host/storage.py)
 """
 
@@ -36,6 +37,7 @@ IDENTITY_FILE = "identity.json"
 APP_FOLDER = "big.app"
 BIG_NAME = "big peer"
 DOORS_FILE = "doors.db"
+WEBHOOKS_FILE = "webhooks.db"
 HTTP_PORT = 8080
 SYNC_PORT = 7700
 STORE_QUOTA_BYTES = 64 << 30

@@ -1,91 +1,30 @@
 """
-DATA/doors.db: who may come in. One small SQLite file beside the store, mode 0600.
+DATA/doors.db: who may come in.
 
 It holds digests, never a key or a password; who reads it learns who there is, and
-cannot come in with it. A command beside a running Big Peer may open it, too: what one
-of them writes counts for the other's next look.
+cannot come in with it.
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-from edge_peer.core.errors import StorageError
-
-APPLICATION_ID = 0x45504452  # "EPDR"
-LOCK_WAIT_S = 2  # for the other process; its writes take milliseconds
-
-# Each brings the file up by one version.
-_STEPS = (
-    """
-    CREATE TABLE key (
-        id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
-        is_administrator INTEGER NOT NULL, permissions TEXT NOT NULL,
-        created_ms INTEGER NOT NULL, expires_ms INTEGER, used_ms INTEGER, revoked_ms INTEGER
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE person (
-        name TEXT PRIMARY KEY, password TEXT NOT NULL, created_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE session (
-        digest BLOB PRIMARY KEY, person TEXT, key TEXT,
-        created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL
-    ) STRICT;
-    """,
-)
+from edge_peer.bigpeer.side_file import SideFile
 
 
-class Vault:
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it. Raises StorageError with what is wrong."""
-        self._path = path
-        with self._naming_errors():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own take its mode
-            self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
-            try:
-                self._bring_up()
-            except BaseException:
-                self._db.close()
-                raise
-
-    def rows(self, statement: str, *arguments: object) -> list[Any]:
-        with self._naming_errors():
-            return self._db.execute(statement, arguments).fetchall()
-
-    def run(self, statement: str, *arguments: object) -> int:
-        """Run one statement, durable on return; return how many rows it changed."""
-        with self._naming_errors():
-            return self._db.execute(statement, arguments).rowcount
-
-    def close(self) -> None:
-        self._db.close()
-
-    def _bring_up(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN IMMEDIATE")  # one of two processes does it
-        version = self._pragma("user_version")
-        if version and self._pragma("application_id") != APPLICATION_ID:
-            raise StorageError(f"{self._path} holds something else")
-        if version > len(_STEPS):
-            raise StorageError(f"{self._path}: it was written by a newer version")
-        for step in _STEPS[version:]:
-            for statement in step.split(";"):
-                self._db.execute(statement)
-        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._db.execute(f"PRAGMA user_version = {len(_STEPS)}")
-        self._db.execute("COMMIT")
-
-    def _pragma(self, name: str) -> int:
-        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
-
-    @contextmanager
-    def _naming_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self._path}: {error}") from error
+class Vault(SideFile):
+    application_id = 0x45504452  # "EPDR"
+    steps = (
+        """
+        CREATE TABLE key (
+            id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+            is_administrator INTEGER NOT NULL, permissions TEXT NOT NULL,
+            created_ms INTEGER NOT NULL, expires_ms INTEGER, used_ms INTEGER, revoked_ms INTEGER
+        ) STRICT;
+        """,
+        """
+        CREATE TABLE person (
+            name TEXT PRIMARY KEY, password TEXT NOT NULL, created_ms INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE session (
+            digest BLOB PRIMARY KEY, person TEXT, key TEXT,
+            created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL
+        ) STRICT;
+        """,
+    )

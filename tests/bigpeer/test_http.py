@@ -16,6 +16,7 @@ FIELDS = [
     "warnings",
     "totalWarningsCount",
 ]
+_OF_WEBHOOK = ("/{id}/replay", "/{id}/dead")
 ROWS = [{"_id": f"r{i}", "sensor": "ab"[i % 2], "temp": 20 + i} for i in range(6)]
 
 
@@ -104,6 +105,7 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     description = server.client.get("/openapi.json").json()
     paths = ("store/execute", "attachments/upload", "attachments/{id}")
     paths += ("store/observe", "apps", "apps/{appID}/keys", "apps/{appID}/keys/{id}")
+    paths += tuple(f"apps/{{appID}}/webhooks{more}" for more in ("", "/{id}", *_OF_WEBHOOK))
     assert set(description["paths"]) == {
         "/health",
         "/metrics",

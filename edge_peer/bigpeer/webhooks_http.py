@@ -1,0 +1,110 @@
+"""
+Webhooks over HTTP, for administrators.
+
+    GET    /api/v4/apps/{appID}/webhooks              {"webhooks": [WEBHOOK, …]}
+    POST   /api/v4/apps/{appID}/webhooks              201, WEBHOOK and {"secret": "whsec_…"}
+           {"name": "shop", "url": "https://…", "filter": FILTER, "from": TXN}
+    DELETE /api/v4/apps/{appID}/webhooks/{id}         204
+    POST   /api/v4/apps/{appID}/webhooks/{id}/replay  {"from": TXN}: what came after TXN, again
+    GET    /api/v4/apps/{appID}/webhooks/{id}/dead    {"dead": [what could not be told, …]}
+
+    FILTER: {"everything": true}, or {"queriesByCollection": {"readings": ["temp > 30"]}}
+    TXN: a transactionId; 0 is the beginning. Without "from" a new webhook begins now.
+
+The secret is in the answer to the first POST and in no other.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge_peer.bigpeer.answers import encode, json_response
+from edge_peer.bigpeer.keys_http import time_text
+from edge_peer.bigpeer.refusal import Refusal
+from edge_peer.bigpeer.requests import body_of, object_in
+from edge_peer.bigpeer.webhooks import Webhook
+
+if TYPE_CHECKING:
+    from edge_peer.bigpeer.server import BigPeer
+
+BODY_BYTES_MAX = 65_536
+_MEMBERS = {"name", "url", "filter", "from"}
+
+
+async def list_webhooks(big: "BigPeer", request: Request) -> Response:
+    return json_response(encode({"webhooks": [_map_of(big, one) for one in big.webhooks.all()]}))
+
+
+async def create_webhook(big: "BigPeer", request: Request) -> Response:
+    fields = object_in(await body_of(request, BODY_BYTES_MAX), "url")
+    name, url = fields.get("name"), fields.get("url")
+    if not isinstance(name, str) or not isinstance(url, str) or not set(fields) <= _MEMBERS:
+        raise Refusal(400, "request", 'a webhook has "name", "url", "filter" and maybe "from"')
+    cursor = _number(big, fields.get("from", big.transaction_id()))
+    try:
+        webhook = big.webhooks.create(name, url, fields.get("filter"), cursor)
+    except ValueError as error:
+        raise Refusal(400, "request", str(error)) from error
+    big.deliverer.changed(webhook.id)
+    told = {"secret": webhook.secret} | _map_of(big, webhook)
+    return json_response(encode(told), 201)
+
+
+async def remove_webhook(big: "BigPeer", request: Request) -> Response:
+    webhook = _webhook(big, request)
+    big.webhooks.remove(webhook.id)
+    big.deliverer.changed(webhook.id)
+    return Response(status_code=204)
+
+
+async def replay(big: "BigPeer", request: Request) -> Response:
+    webhook = _webhook(big, request)
+    fields = object_in(await body_of(request, BODY_BYTES_MAX), "from")
+    big.webhooks.replay(webhook.id, _number(big, fields.get("from")))
+    big.deliverer.changed(webhook.id)
+    return json_response(encode(_map_of(big, _webhook(big, request))))
+
+
+async def list_dead(big: "BigPeer", request: Request) -> Response:
+    dead = [
+        {
+            "collection": one.collection,
+            "id": one.id,
+            "txnId": one.txn,
+            "at": time_text(one.at_ms),
+            "error": one.error,
+        }
+        for one in big.webhooks.dead(_webhook(big, request).id)
+    ]
+    return json_response(encode({"dead": dead}))
+
+
+def _webhook(big: "BigPeer", request: Request) -> Webhook:
+    webhook = big.webhooks.by_id(request.path_params["id"])
+    if webhook is None:
+        raise Refusal(404, "webhook", "there is no such webhook")
+    return webhook
+
+
+def _number(big: "BigPeer", value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Refusal(400, "request", '"from" is a transactionId, a whole number')
+    return min(value, big.transaction_id())
+
+
+def _map_of(big: "BigPeer", webhook: Webhook) -> dict[str, Any]:
+    progress = big.deliverer.progress(webhook.id)
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "url": webhook.url,
+        "filter": webhook.filter.fields["read"],
+        "createdAt": time_text(webhook.created_ms),
+        "toldUpTo": webhook.cursor,
+        "behind": max(0, big.transaction_id() - webhook.cursor),
+        "paused": webhook.is_paused,
+        "delivered": progress.delivered_count,  # since the start
+        "failed": progress.failed_count,
+        "lastError": progress.last_error or None,
+    }
