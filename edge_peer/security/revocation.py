@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAGIC = 0xD1
 CONTEXT = b"edge-revoke-v1"
 SIGNATURE_SIZE = 64
-SIZE_MAX = 1_900  # it goes through every link in one message, on boards of 2,048 bytes
+SIZE_MAX = 1_000  # it goes through every link in one message, on a serial line of 1,024 bytes
 _HEAD = ">BIIIH"
 _HEAD_SIZE = 15
 _SERIAL_MAX = 0xFFFFFFFF

@@ -11,6 +11,7 @@ from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
 from edge_peer.security.guard import AUTHORS
 from edge_peer.security.permission import READ, WRITE, Rule
 from edge_peer.security.refusals import NOT_ALLOWED, UNKNOWN
+from edge_peer.security.revocation import SIZE_MAX
 
 SITE_A = [Rule(READ, "*", ""), Rule(WRITE, "readings", "site = 'A'")]
 BAD_TELLINGS = ((12, b""), (12, b"\1\xd1"), (13, b"\1"), (13, b""), (13, b"\0more"))
@@ -297,6 +298,16 @@ def test_a_list_that_both_have_costs_its_number():
     assert one.guard.take_list(raw) and two.guard.take_list(raw)
     line = linked(one, two)
     assert raw not in b"".join(line.said[0] + line.said[1])
+
+
+def test_the_longest_list_fits_a_message_of_a_serial_line():
+    app = App()
+    one, two = Peer(app, "one"), Peer(app, "two")
+    raw = app.revoked(*[1_000 + 200 * i for i in range(460)])
+    assert len(raw) > SIZE_MAX - 2 and one.guard.take_list(raw)
+    line = linked(one, two)
+    assert two.guard.is_revoked(1_000)
+    assert max([len(message) for message in line.said[0]]) <= 1_024
 
 
 def test_a_list_of_another_app_changes_nothing():

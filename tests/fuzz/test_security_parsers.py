@@ -1,10 +1,18 @@
 """The parsers of what is signed, on anything: they read it exactly, or refuse it as documented."""
 
+from gated import RELAY, App, Line, Peer
 from hypothesis import example, given
 from hypothesis import strategies as st
 from vectors.cases import load
 
-from edge_peer.core.errors import CertificateError, ConfigError, FormatError, QueryError
+from edge_peer.core.errors import (
+    CertificateError,
+    ConfigError,
+    FormatError,
+    QueryError,
+    RemoteProtocolError,
+)
+from edge_peer.core.messages import REFUSED, RENEWED, REVOKED, Told
 from edge_peer.core.packing import Reader
 from edge_peer.host import permissions as json_permissions
 from edge_peer.security import identity as identities
@@ -109,3 +117,30 @@ def test_refusals_are_read_exactly_or_refused(raw):
     except FormatError:
         return
     assert refusals.encode(found) == raw[: reader.position]
+
+
+APP = App()
+TOLD = (
+    [b"\7" + raw for raw in LISTS]
+    + REFUSALS
+    + CERTIFICATES
+    + [APP.certificate("board").raw, b"\1" + APP.revoked(9)]
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from((REVOKED, REFUSED, RENEWED)), damaged(TOLD)), max_size=4))
+def test_whatever_a_neighbour_tells_is_taken_or_ends_the_link(all_told):
+    """And nothing of it makes a peer believe what its authority has not signed."""
+    board, relay = Peer(APP, "board"), Peer(APP, "relay", RELAY)
+    line = Line(board, relay)
+    gate = line.syncs[0].gate
+    for kind, data in all_told:
+        try:
+            gate.receive(Told(kind, data))
+        except RemoteProtocolError:
+            break
+        assert len(gate.next_message(1024)) <= 1024
+    assert board.guard.list_version <= APP.version
+    assert board.guard.certificate.key == board.certificate.key
+    assert len(board.guard.refusals.kept) <= 8 and len(board.guard.refusals.waiting) <= 64
+    line.close()
