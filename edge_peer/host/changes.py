@@ -20,13 +20,12 @@ class Changes:
     has_entries: bool = False  # of the store's own, or pieces: what no arrival leads to
 
     def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
-        groups = [ATTACHMENTS] if collection in HIDDEN else [WHOLE]
-        if collection not in (
-            WHOLE,
-            RELAYED,
-            *HIDDEN,
-        ):  # one that is called so has no group of its own
-            groups.append(collection)
+        if collection in HIDDEN:
+            groups = [ATTACHMENTS]
+        elif collection in (WHOLE, RELAYED):  # such names have no group of their own
+            groups = [WHOLE]
+        else:
+            groups = [WHOLE, collection]
         if is_relayed:
             groups.append(RELAYED)
         for group in groups:

@@ -33,6 +33,7 @@ from edge_peer.core.log import META
 APPLICATION_ID = 0x45504C31  # "EPL1"; https://www.sqlite.org/fileformat2.html#application_id
 VERSION = 3
 OVERHEAD_BYTES = 64  # of a document's row and index entry beside its id and body, about
+SIZE = f"length(CAST(id AS BLOB)) + length(body) + {OVERHEAD_BYTES}"  # as size_of
 
 _TOTAL = """
     CREATE TABLE total (
@@ -81,7 +82,7 @@ _NEW = f"""
 # Left alone SQLite would go through the index by collection, and so through all documents.
 UNCOUNTED = f"""
     SELECT collection, relayed, count(*),
-        ifnull(sum(length(CAST(id AS BLOB)) + length(body) + {OVERHEAD_BYTES}), 0),
+        ifnull(sum({SIZE}), 0),
         max(CASE WHEN edge_is_whole(collection, id, arrival, body, crc) THEN arrival END)
     FROM doc NOT INDEXED WHERE arrival > ? GROUP BY collection, relayed
 """
@@ -94,11 +95,11 @@ _STEPS = {
     {_TOTAL}
     INSERT INTO total
         SELECT collection, count(*),
-            sum(length(CAST(id AS BLOB)) + length(body) + {OVERHEAD_BYTES}), max(arrival)
+            sum({SIZE}), max(arrival)
         FROM doc WHERE collection NOT IN ('{WHOLE}', '{RELAYED}') GROUP BY collection;
     INSERT INTO total
         SELECT '{WHOLE}', count(*),
-            ifnull(sum(length(CAST(id AS BLOB)) + length(body) + {OVERHEAD_BYTES}), 0),
+            ifnull(sum({SIZE}), 0),
             (SELECT arrival_max FROM total_1)
         FROM doc;
     DROP TABLE total_1;

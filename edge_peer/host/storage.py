@@ -154,21 +154,22 @@ class SqliteLog(Reader):
 
     def _attempt(self, write: Callable[[Changes], None]) -> None:
         changes = Changes(self.arrival_max)
-        with self._naming_errors():
+        try:
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                write(changes)
-                counted_at = self._totals.write(changes)
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._last_read = None
-                with suppress(sqlite3.Error):  # some errors have rolled back already
-                    self._db.execute("ROLLBACK")
-                if isinstance(error, StoreFull):
-                    self._eviction.have_stayed(changes.gone)
-                else:
-                    self._eviction.again()
-                raise
+            write(changes)
+            counted_at = self._totals.write(changes)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._last_read = None
+            with suppress(sqlite3.Error):  # some errors have rolled back already
+                self._db.execute("ROLLBACK")
+            if isinstance(error, StoreFull):
+                self._eviction.have_stayed(changes.gone)
+            else:
+                self._eviction.again()
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
+                raise self._named(error) from error
+            raise
         self._last_read = None
         self._totals.take(changes, counted_at)
         self._damaged -= changes.gone
@@ -183,9 +184,11 @@ class SqliteLog(Reader):
         done = self._insert(changes, puts, relayed) if len(puts) >= MANY else 0
         for put in puts[done:]:
             self._put(changes, put, put[2] in relayed)
-        for group in sorted(changes.totals, key=lambda group: group == WHOLE):
-            if group in self.limits:
-                self._keep_limit(changes, group)
+        limited = [group for group in changes.totals if group in self.limits]
+        if len(limited) > 1:
+            limited.sort(key=lambda group: group == WHOLE)
+        for group in limited:
+            self._keep_limit(changes, group)
 
     def _insert(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> int:
         """Insert from the first on all at once, up to one that is not new; return how many."""

@@ -207,13 +207,12 @@ class SqliteStore:
 
     def _uncounted(self, condition: str = "1") -> tuple[int, int]:
         """Return what came after the arrival that `total` has: documents, bytes."""
-        size = f"length(CAST(id AS BLOB)) + length(body) + {schema.OVERHEAD_BYTES}"
         sums = [
             self._value(
                 f"SELECT {sum} FROM doc"
                 f" WHERE arrival > (SELECT max(arrival_max) FROM total) AND {condition}"
             )
-            for sum in ("count(*)", f"sum({size})")
+            for sum in ("count(*)", f"sum({schema.SIZE})")
         ]
         documents, size_sum = (value if isinstance(value, int) else 0 for value in sums)
         return documents, size_sum
