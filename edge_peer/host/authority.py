@@ -118,6 +118,17 @@ class App:
         """Void all certificates of a device; return the list for all peers."""
         return self._revoke([one.certificate.serial for one in self._named(name)], now_s)
 
+    def revoke_below(self, floor: int, now_s: int) -> bytes:
+        """Void all certificates with a serial below `floor`; return the list for all peers.
+
+        It need not name them, so this shortens a list that has become long. Renew what is
+        to stay before: a renewed certificate has a serial above all others.
+        """
+        if not 0 < floor <= 1 + max([one.certificate.serial for one in self.ledger.all()] + [0]):
+            raise ConfigError(f"no certificate has a serial as high as {floor} yet")
+        valid = [one.certificate for one in self.ledger.all() if one.revoked_s is None]
+        return self._revoke([one.serial for one in valid if one.serial < floor], now_s, floor)
+
     def _named(self, name: str) -> list[Issued]:
         found = self.ledger.named(name)
         if not found:
@@ -145,9 +156,11 @@ class App:
 
         return self.ledger.issue(name, key, signed)
 
-    def _revoke(self, serials: list[int], now_s: int) -> bytes:
+    def _revoke(self, serials: list[int], now_s: int, floor: int = 1) -> bytes:
         def signed(version: int, voided: list[int]) -> bytes:
-            body = revocation.encode_body(version, now_s, 1, voided)
+            last = self.ledger.revocation_list()
+            above = floor if last is None else max(floor, revocation.decode(last).floor)
+            body = revocation.encode_body(version, now_s, above, voided)
             return body + self._sign(revocation.message_of(self.app_id, body))
 
         return self.ledger.revoke(serials, now_s, signed)

@@ -134,6 +134,20 @@ def test_revoking_voids_all_certificates_of_a_device(app):
     admit(app)  # the name is free again
 
 
+def test_all_that_is_older_than_a_serial_is_voided_without_being_named(app):
+    for name in ("one", "two", "three"):
+        admit(app, name)
+    app.renew("two", 30, NOW_S)
+    listed = revocation.decode(app.revoke_below(4, NOW_S))
+    assert (listed.floor, listed.serials) == (4, ())
+    assert [one.revoked_s is None for one in app.ledger.all()] == [False, False, False, True]
+    listed = revocation.decode(app.revoke("two", NOW_S))  # the floor stays
+    assert (listed.version, listed.floor, listed.serials) == (2, 4, (4,))
+    for floor in (0, 6):
+        with pytest.raises(ConfigError, match="as high"):
+            app.revoke_below(floor, NOW_S)
+
+
 def test_what_has_expired_leaves_the_list(app):
     admit(app, "short", days=1)
     admit(app, "long", days=100)

@@ -81,6 +81,9 @@ def test_permissions_are_a_file_or_json(edge_peer, tmp_path):
         (("device", "create", "x", "--app", "other.app"), "other.app is no app"),
         (("device", "renew", "x"), "no device x"),
         (("device", "revoke", "x"), "no device x"),
+        (("device", "revoke"), "name a device"),
+        (("device", "revoke", "x", "--below", "1"), "name a device"),
+        (("device", "revoke", "--below", "2"), "as high as 2"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(edge_peer, arguments, says):

@@ -60,12 +60,13 @@ def renew_device(name: str, folder: Path | None, days: int, rules: str) -> None:
     print(certificate.raw.hex())
 
 
-def revoke_device(name: str, folder: Path | None) -> None:
+def revoke_device(name: str, folder: Path | None, below: int | None) -> None:
     app = _unlocked(folder)
-    raw = app.revoke(name, _now_s())
+    raw = app.revoke_below(below, _now_s()) if below is not None else app.revoke(name, _now_s())
     path = (folder or _only_app()) / LIST_FILE
     private_file.write(path, raw.hex() + "\n", force=True)
-    print(f"{name} is revoked, and {path} says so: a Big Peer beside the app takes it by itself;")
+    what = name or f"all below {below}"
+    print(f"{what} is revoked, and {path} says so: a Big Peer beside the app takes it by itself;")
     print("any other peer when it starts with a copy beside its identity.json.")
 
 

@@ -126,10 +126,18 @@ def device_renew(
 
 @devices.command("revoke")
 def device_revoke(
-    name: Annotated[str, typer.Argument(help="A device that was admitted.")], app: _App = None
+    name: Annotated[str, typer.Argument(help="A device that was admitted.")] = "",
+    app: _App = None,
+    below: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="SERIAL", help="Instead: all that are older than this."),
+    ] = None,
 ) -> None:
     """
     Void all certificates of a device, wherever it is and whoever has it.
+
+    The list has room for some hundred that have not ended. To make it short again, renew
+    what is to stay, and void what is older: --below does not name them one by one.
 
     It writes the signed list of all that are revoked, FOLDER/revoked.hex. What the
     device has written before stays.
@@ -138,7 +146,9 @@ def device_revoke(
     """
     from edge_tools import authority
 
-    authority.revoke_device(name, app)
+    if bool(name) == (below is not None):
+        raise typer.BadParameter("name a device, or say --below", param_hint="name")
+    authority.revoke_device(name, app, below)
 
 
 @devices.command("list")
