@@ -48,13 +48,26 @@ _FORMS = {
 
 def pack(value: object) -> bytes:
     """Encode one value; raise TypeError for what MessagePack or this subset lacks."""
-    if value is True or value is False:  # these two do not need the buffer
+    if value is True or value is False:  # what most values are needs no buffer
         return b"\xc3" if value else b"\xc2"
     if isinstance(value, float):
         return struct.pack(_FLOAT, _FLOAT_HEAD, value)
+    if isinstance(value, str):
+        raw = _utf8(value)
+        if len(raw) < 32:
+            return bytes([0xA0 | len(raw)]) + raw
+    elif isinstance(value, int) and 255 < value < 65536:
+        return struct.pack(">BH", 0xCD, value)
     out = bytearray()
     _pack(out, value, 0)
     return bytes(out)
+
+
+def _utf8(value: str) -> bytes:
+    try:
+        return to_utf8(value)
+    except ValueError:
+        raise TypeError("text with half a surrogate pair has no UTF-8")
 
 
 def unpack(data: bytes) -> object:
@@ -78,10 +91,7 @@ def _pack(out: bytearray, value: object, depth: int) -> None:
     elif isinstance(value, float):
         out += struct.pack(_FLOAT, _FLOAT_HEAD, value)
     elif isinstance(value, str):
-        try:
-            data = to_utf8(value)
-        except ValueError:
-            raise TypeError("text with half a surrogate pair has no UTF-8")
+        data = _utf8(value)
         _pack_length(out, len(data), (0xA0, 32, 0xD9, 0xDA, 0xDB))
         out += data
     elif isinstance(value, (bytes, bytearray)):

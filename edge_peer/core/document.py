@@ -154,8 +154,9 @@ def encode(document: "Document") -> bytes:
     out = bytearray()
     put_varint(out, len(runs))
     for (stamp, author, seq), paths in runs:
-        cells = [(path, document[path].kind, document[path].value) for path in paths]
-        _put_run(out, stamp, author, seq, cells)
+        _put_dot(out, stamp, author, seq, len(paths))
+        for path in paths:
+            _put_cell(out, path, document[path].kind, document[path].value)
     return bytes(out)
 
 
@@ -164,31 +165,34 @@ def encode_new(changes: "Changes", stamp: int, author: bytes, seq: int) -> bytes
 
     Most such writes only set fields: one run, which needs no Cells.
     """
-    cells = []
+    out = bytearray(b"\1")
+    _put_dot(out, stamp, author, seq, len(changes))
     for path in sorted(changes):
         value = changes[path]
         if not isinstance(value, bytes):
             return encode(make(changes, stamp, author, seq))
-        cells.append((path, REGISTER, value))
-    out = bytearray(b"\1")
-    _put_run(out, stamp, author, seq, cells)
+        _put_cell(out, path, REGISTER, value)
     return bytes(out)
 
 
-def _put_run(
-    out: bytearray, stamp: int, author: bytes, seq: int, cells: "list[tuple[str, int, bytes]]"
-) -> None:
+def _put_dot(out: bytearray, stamp: int, author: bytes, seq: int, cell_count: int) -> None:
     out += author
     put_varint(out, seq)
     out += stamp.to_bytes(STAMP_SIZE, "big")
-    put_varint(out, len(cells))
-    for path, kind, value in cells:
-        put_cell_head(out, path, kind)
-        if len(value) < 128:  # most often; saves a call
-            out.append(len(value))
-        else:
-            put_varint(out, len(value))
-        out += value
+    put_varint(out, cell_count)
+
+
+def _put_cell(out: bytearray, path: str, kind: int, value: bytes) -> None:
+    raw = path.encode()
+    if len(raw) < 32 and len(value) < 128:  # most often; saves two calls
+        out.append(len(raw) << 2 | kind)
+        out += raw
+        out.append(len(value))
+    else:
+        put_varint(out, len(raw) << 2 | kind)
+        out += raw
+        put_varint(out, len(value))
+    out += value
 
 
 def decode(data: bytes) -> "Document":
@@ -317,27 +321,34 @@ def _flatten(
         if len(to_utf8(path)) > PATH_BYTES_MAX:
             raise ValueError("a field name has at most %d bytes" % PATH_BYTES_MAX)
         value = fields[name]
-        if isinstance(value, dict) and value:
+        kind = type(value)
+        if kind is str or kind is bool or (kind is float and value - value == 0):  # type: ignore[operator]
+            packed = values[path] = pack(value)  # what most fields are, passed at once
+        elif isinstance(value, dict) and value:
             if depth >= DEPTH_MAX:
                 raise ValueError("maps are nested at most %d deep" % DEPTH_MAX)
             _flatten(values, path + SEPARATOR, value, pack, depth + 1)
+            continue
         elif isinstance(value, tuple) and _is_attachment(value):
             from edge_peer.core.kinds import packed_token
 
             values[path] = (ATTACHMENT, packed_token(value))  # type: ignore[arg-type]
+            continue
         else:
-            if not isinstance(value, (str, bool)):
-                _check(value, depth)
+            _check(value, depth)
             packed = values[path] = pack(value)
-            if len(packed) > VALUE_BYTES_MAX:
-                raise ValueError("a value has at most %d bytes" % VALUE_BYTES_MAX)
+        if len(packed) > VALUE_BYTES_MAX:
+            raise ValueError("a value has at most %d bytes" % VALUE_BYTES_MAX)
 
 
 def _check(value: object, depth: int) -> None:
     """Refuse what MessagePack would take and JSON or another peer would not."""
     if depth > DEPTH_MAX:
         raise ValueError("values are nested at most %d deep" % DEPTH_MAX)
-    if isinstance(value, float):
+    if isinstance(value, int):
+        if value >> 63 not in (0, -1):
+            raise ValueError("integers have at most 64 bits with sign")
+    elif isinstance(value, float):
         if value - value != 0:
             raise ValueError("NaN and infinity are not values of a document")
     elif isinstance(value, (list, tuple)):
@@ -350,9 +361,6 @@ def _check(value: object, depth: int) -> None:
             if not isinstance(key, str):
                 raise TypeError("a map key must be text, not %r" % (key,))
             _check(value[key], depth + 1)
-    elif isinstance(value, int):
-        if value >> 63 not in (0, -1):
-            raise ValueError("integers have at most 64 bits with sign")
     elif not (value is None or isinstance(value, (bool, str, bytes))):  # a bool is no int on boards
         raise TypeError("a document cannot hold a %s" % type(value).__name__)
 

@@ -13,7 +13,7 @@ from edge_peer.core.clock import INITIAL_STAMP
 from edge_peer.core.errors import QueryError
 from edge_peer.core.messages import COLLECTION_BYTES_MAX, ID_BYTES_MAX
 from edge_peer.core.packing import to_utf8
-from edge_peer.core.query import parse
+from edge_peer.core.query import PARSED_COUNT_MAX, bare, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 
 _CHANGES = ("update", "delete", "evict")
-PARSED_COUNT_MAX = 4  # statements that an application repeats are parsed once
 
 # kind: what the statement did, "select", "insert", "create index", …; items: the rows of
 # SELECT and EXPLAIN; ids: the documents that were written or evicted; warnings: sentences
@@ -105,12 +104,12 @@ class Executor:
             raise QueryError("a collection's name has at most %d bytes" % COLLECTION_BYTES_MAX)
         documents_given = [node for node, _ in statement.documents]  # which `flatten` looks at
         for name, column in statement.columns.items():
-            if name[1:] not in arguments:
+            if bare(name) not in arguments:
                 raise QueryError("no argument for " + name, column)
-            if ("parameter", name[1:]) not in documents_given:
+            if ("parameter", bare(name)) not in documents_given:
                 from edge_peer.core.find import check_finite
 
-                check_finite(name, arguments[name[1:]], column)
+                check_finite(name, arguments[bare(name)], column)
         writes = []
         seen: dict[str, set[str]] = {}
         for node, column in statement.documents:
@@ -138,7 +137,9 @@ class Executor:
         if not isinstance(fields, dict):
             raise TypeError("a document is a map of fields, not %s" % type(fields).__name__)
         id = fields.get("_id")
-        values = {name: fields[name] for name in fields if name != "_id"}
+        values = fields
+        if "_id" in fields:
+            values = {name: fields[name] for name in fields if name != "_id"}
         if not values:
             raise ValueError("a document has at least one field beside _id")
         flat = documents.flatten(values, self._codec.pack)

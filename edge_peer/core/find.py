@@ -15,6 +15,7 @@ from edge_peer.core.document import decode, is_deleted
 from edge_peer.core.errors import QueryError
 from edge_peer.core.evaluate import evaluate
 from edge_peer.core.packing import to_utf8
+from edge_peer.core.query import bare
 from edge_peer.core.view import fields_of
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # One stands in every deleted document: the head and the value of LIFE.
 _TOMBSTONES = (b"\2\1\xc0", b"\2\x10\xc4\x0e")
+_ID = ("field", "_id")
 _CONSTANTS = ("value", "parameter")
 _INFINITY = float("inf")
 
@@ -41,9 +43,11 @@ def check_arguments(columns: "dict[str, int]", arguments: "Fields") -> None:
     """
     for name in columns:
         if name[0] == ":":
-            if name[1:] not in arguments:
+            if bare(name) not in arguments:
                 raise QueryError("no argument for " + name, columns[name])
-            check_finite(name, arguments[name[1:]], columns[name])
+            value = arguments[bare(name)]
+            if not isinstance(value, str):
+                check_finite(name, value, columns[name])
 
 
 def check_finite(name: str, value: object, column: int, depth: int = 1) -> None:
@@ -62,11 +66,12 @@ def found(
     store: "Store", codec: "Codec", collection: str, where: "Node | None", arguments: "Fields"
 ) -> "Iterator[tuple[bytes, Fields]]":
     """Yield (body, fields with `_id`) of each document for which WHERE is true."""
+    is_exact = where is None or _is_lookup(where)
     for id, body in candidates(store, codec, collection, where, arguments):
         fields = fields_of(body, codec.unpack)
         if fields is not None:
             fields["_id"] = id
-            if where is None or evaluate(where, fields, arguments) is True:
+            if is_exact or evaluate(where, fields, arguments) is True:  # type: ignore[arg-type]
                 yield body, fields
 
 
@@ -99,6 +104,9 @@ def candidates(
 
 def ids_asked_for(where: "Node", arguments: "Fields") -> "list[str] | None":
     """Return the only ids that a document can have for WHERE to be true; None if it may be any."""
+    if _is_lookup(where):
+        id: Any = arguments[where[2][1]] if where[2][0] == "parameter" else where[2][1]
+        return [id] if _is_text(id) else []
     nodes = [where]
     while nodes:
         node = nodes.pop()
@@ -118,9 +126,14 @@ def has_indexes(store: "Store") -> bool:
     return store.log.has_indexes and store.open_batch is None
 
 
+def _is_lookup(where: "Node") -> bool:
+    """Return whether this is `_id = …` and no more."""
+    return where[0] == "=" and where[1] == _ID and where[2][0] in _CONSTANTS
+
+
 def _names_constants(node: "Node") -> bool:
     values = node[2][1:] if node[2][0] == "array" else (node[2],)
-    return node[1] == ("field", "_id") and all([one[0] in _CONSTANTS for one in values])
+    return node[1] == _ID and all([one[0] in _CONSTANTS for one in values])
 
 
 def _is_text(id: object) -> bool:

@@ -11,9 +11,14 @@ from hashlib import sha256
 _ALPHABET = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
 
+_last = [b"", b""]  # the author that was asked for last, most often this device, and its digits
+
+
 def automatic_id(stamp: int, author: bytes) -> str:
     """Return the id of the document that this write inserted: 48 + 64 bits, 19 characters."""
-    return (_digits(stamp.to_bytes(6, "big")) + _digits(b"\0" + author)[1:]).decode()
+    if author != _last[0]:
+        _last[:] = author, bytes(_digits(b"\0" + author)[1:])
+    return (_digits(stamp.to_bytes(6, "big")) + _last[1]).decode()
 
 
 def author_of(device_id: bytes, incarnation: bytes) -> bytes:

@@ -134,7 +134,7 @@ class FlashLog(Records):
         """
         for location in self._index.locations():
             record = self._ring.record(location)
-            if record is not None and self._names_in(record)[0] == collection:
+            if record is not None and self._names[record[HEADER_SIZE]] == collection:
                 body = body_in(record)
                 if keep is None or keep(body):
                     yield id_in(record), body
@@ -450,7 +450,7 @@ def _size_of(put: "Put") -> int:
     """Return the bytes that a put takes; raise StorageError for what can never be."""
     collection, id, _, body = put
     id_size = len(id.encode())
-    if len(collection.encode()) > COLLECTION_BYTES_MAX or id_size > ID_BYTES_MAX:
+    if id_size > ID_BYTES_MAX or len(collection.encode()) > COLLECTION_BYTES_MAX:
         raise StorageError(
             "a collection's name has at most %d bytes, an id %d"
             % (COLLECTION_BYTES_MAX, ID_BYTES_MAX)

@@ -39,6 +39,14 @@ _SIZE = {">B": 1, ">b": 1, ">H": 2, ">h": 2, ">I": 4, ">i": 4, ">f": 4, ">Q": 8,
 
 def unpack(data: bytes) -> object:
     """Decode exactly one value; raise FormatError if `data` is anything else."""
+    size = len(data)
+    first = data[0] if size else 0xC1
+    if size == 1 and first < 0x80:  # this and the next two are most values, and take a third here
+        return first
+    if 0xA0 <= first < 0xC0 and size == first - 0x9F:
+        return from_utf8(data[1:])
+    if first == 0xCA and size == 5:
+        return struct.unpack_from(">f", data, 1)[0]
     value, end = _unpack(data, 0, 0)
     if end != len(data):
         raise FormatError("bytes behind the value")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Fields = dict[str, object]
     Unpack = Callable[[bytes], object]
 
+PATH_COUNT_MAX = 32
+_paths: dict[bytes, str] = {}  # those read last: making a text takes a board 0.2 ms
+
 
 def view(document: "Document", unpack: "Unpack") -> "Fields":
     """Return the fields; none of a deleted document."""
@@ -74,17 +77,25 @@ def _fields_of_flat(body: bytes, unpack: "Unpack") -> "Fields | None":
             if head > 127:
                 head, at = _long(body, at - 1)
             path_end = at + (head >> 2)
-            path = body[at:path_end].decode()
-            if head & 3 or (SEPARATOR in path and path != BIRTH):
-                return None
+            raw = body[at:path_end]
+            path = _paths.get(raw) or _path(raw)
             size = body[path_end]
             at = path_end + 1
             if size > 127:
                 size, at = _long(body, path_end)
-            if path != BIRTH:
+            if not head & 3 and SEPARATOR not in path:
                 fields[path] = unpack(body[at : at + size])
+            elif head & 3 or path != BIRTH:
+                return None
             at += size
     return fields
+
+
+def _path(raw: bytes) -> str:
+    if len(_paths) >= PATH_COUNT_MAX:
+        _paths.clear()
+    path = _paths[raw] = raw.decode()
+    return path
 
 
 def _long(body: bytes, at: int) -> "tuple[int, int]":
