@@ -431,8 +431,11 @@ class Store(Knowledge):
             return False
         if collection in HIDDEN:
             return self.attachments.may_go(collection, id)
-        document = self._read(collection, id, body)
-        return document is not None and self._departure.may_go(collection, id, document, may_lose)
+        try:
+            document = documents.outline(body)
+        except FormatError:
+            return self._read(collection, id, body) is not None  # counts it, and keeps it
+        return self._departure.may_go(collection, id, document, may_lose)
 
     def _puts_before_erase(self) -> "list[Put]":
         self.learn_evicted(self._departure.take())

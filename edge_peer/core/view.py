@@ -8,7 +8,6 @@ value; a counter is the sum of what its authors have added.
 
 from edge_peer.core import document as documents
 from edge_peer.core.document import AUTHOR_SIZE, BIRTH, REGISTER, SEPARATOR, STAMP_SIZE
-from edge_peer.core.packing import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,14 +74,14 @@ def _fields_of_flat(body: bytes, unpack: "Unpack") -> "Fields | None":
             head = body[at]
             at += 1
             if head > 127:
-                head, at = _long(body, at - 1)
+                head, at = documents.varint_at(body, at - 1)
             path_end = at + (head >> 2)
             raw = body[at:path_end]
             path = _paths.get(raw) or _path(raw)
             size = body[path_end]
             at = path_end + 1
             if size > 127:
-                size, at = _long(body, path_end)
+                size, at = documents.varint_at(body, path_end)
             if not head & 3 and SEPARATOR not in path:
                 fields[path] = unpack(body[at : at + size])
             elif head & 3 or path != BIRTH:
@@ -96,12 +95,6 @@ def _path(raw: bytes) -> str:
         _paths.clear()
     path = _paths[raw] = raw.decode()
     return path
-
-
-def _long(body: bytes, at: int) -> "tuple[int, int]":
-    """Return the varint at this place, and where it ends."""
-    reader = Reader(body, at)
-    return reader.varint(), reader.position
 
 
 def _laid(layers: "list[tuple[str, object]]") -> "Fields":
