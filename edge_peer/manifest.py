@@ -4,7 +4,7 @@ metadata(version="0.1.0", description="edge-peer: Small Peer runtime")
 options.defaults(serial=True)
 
 top = ("__init__.py", "attachments.py", "config.py", "guarding.py", "observer.py", "peer.py")
-top += ("runtime.py", "subscriptions.py")
+top += ("runtime.py", "subscriptions.py", "downstream.py")
 package("edge_peer", files=top, base_path="..")
 package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")

@@ -177,6 +177,8 @@ class SmallPeer:
             from edge_peer.guarding import open_guard
 
             self._guard = open_guard(self._links, codec, config.identity)
+        if config.relay:
+            self._open_subscriptions()
 
     @classmethod
     def open(cls, path: str) -> "SmallPeer":
@@ -236,13 +238,7 @@ class SmallPeer:
         self, statement: str, arguments: "dict[str, Any] | None" = None
     ) -> "Subscription":
         """Ask neighbours for what `SELECT * FROM … WHERE …` finds, until cancelled."""
-        if self._subscriptions is None:
-            from edge_peer.subscriptions import Subscriptions
-
-            self._subscriptions = Subscriptions(
-                self.store, self._codec, self._executor.matcher, self._tell_all
-            )
-        return self._subscriptions.add(statement, arguments or {})
+        return self._open_subscriptions().add(statement, arguments or {})
 
     def attach(self, source: "Any", type: str = "application/octet-stream") -> "Attachment":
         """Store what is too large for a document, durable on return; return the token for one.
@@ -351,10 +347,18 @@ class SmallPeer:
             await asyncio.sleep(delay_ms / 1000)
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
 
+    def _open_subscriptions(self) -> "Subscriptions":
+        if self._subscriptions is None:
+            from edge_peer.subscriptions import Subscriptions
+
+            self._subscriptions = Subscriptions(
+                self.store, self._codec, self._executor.matcher, self._tell_all, self._config.relay
+            )
+        return self._subscriptions
+
     def _tell_subscriptions(self, session: Session) -> None:
-        wanted = () if self._subscriptions is None else self._subscriptions.settle()
-        if session.sync is not None:
-            session.sync.subscribe(wanted, self._system.now_ms())
+        if self._subscriptions is not None:
+            self._subscriptions.tell(session, self._system.now_ms)
 
     def _tell_all(self) -> None:
         for pump in self._links.pumps:

@@ -3,7 +3,8 @@ What this peer asks its neighbours for. Loaded with the first `subscribe`.
 
 The store remembers what was asked for last, across restarts. Something that was not
 asked for then may have passed us by: to get it, every neighbour is read from the
-start again (DESIGN.md says what will do better).
+start again (DESIGN.md says what will do better). A relay also asks for what its
+neighbours want (edge_peer/downstream.py).
 """
 
 from edge_peer.core.errors import StorageError
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
     from edge_peer.core.execute import Codec
     from edge_peer.core.select import Matcher
+    from edge_peer.core.session import Session
     from edge_peer.core.store import Store
+    from edge_peer.core.sync import Requests
     from edge_peer.core.sync import Subscription as Wanted
+    from edge_peer.downstream import Downstream
 
 _WANTED_ID = "wanted"
 
@@ -43,12 +47,14 @@ class Subscriptions:
         codec: "Codec",
         matcher: "Callable[[Iterable[Wanted]], Matcher]",
         changed: "Callable[[], None]",
+        relays: bool = False,
     ) -> None:
         self._store = store
         self._codec = codec
         self._matcher = matcher
         self._changed = changed
         self._all: list[Subscription] = []
+        self._downstream = _downstream(store, codec) if relays else None
         self.matches = matcher(())  # matches(collection, id, document): whether one is wanted
 
     def add(self, statement: str, arguments: "dict[str, Any]") -> Subscription:
@@ -59,24 +65,54 @@ class Subscriptions:
         subscription = Subscription((statement, self._codec.pack(arguments)), self)
         self._matcher([subscription.wanted])
         self._all.append(subscription)
-        self.matches = self._matcher(self._wanted())
+        self.matches = self._matcher(self.wanted())
         try:
             self._changed()
         except StorageError:
             self._all.remove(subscription)
-            self.matches = self._matcher(self._wanted())
+            self.matches = self._matcher(self.wanted())
             raise
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
         if subscription in self._all:
             self._all.remove(subscription)
-            self.matches = self._matcher(self._wanted())
+            self.matches = self._matcher(self.wanted())
             self._changed()
 
-    def settle(self) -> "tuple[Wanted, ...]":
-        """Return what is wanted now; make the store ready to receive it."""
-        wanted = self._wanted()
+    def tell(self, session: "Session", now_ms: "Callable[[], int]") -> None:
+        """Ask the neighbour at the other end of an open session for what is wanted now."""
+        sync = session.sync
+        if sync is None:
+            return
+        neighbour = session.neighbour
+        if self._downstream is not None and sync.on_asked is None:
+            sync.on_asked = lambda requests, has_gap: self._asked(
+                neighbour, requests, has_gap, now_ms()
+            )
+        own = self.wanted()
+        if self._downstream is None:
+            self.settle(own)
+            sync.subscribe(tuple([one + (0,) for one in own]), now_ms())
+            return
+        scope = self._downstream.scope(own)
+        self.settle(scope)
+        requests = tuple([one + (scope[one],) for one in sorted(scope)])
+        sync.subscribe(requests, now_ms(), self._downstream.covers(neighbour, scope))
+
+    def _asked(self, neighbour: bytes, requests: "Requests", has_gap: bool, now_ms: int) -> None:
+        """Take what a neighbour of a relay wants."""
+        assert self._downstream is not None
+        is_changed = self._downstream.heard(neighbour, requests)
+        if has_gap and self._downstream.may_refetch(now_ms):
+            self._store.fetch_again()
+            is_changed = True
+        if is_changed:
+            self._changed()
+
+    def settle(self, wanted: "Iterable[Wanted]") -> None:
+        """Make the store ready to receive what is wanted now."""
+        wanted = sorted(wanted)
         remembered = self._store.entry(_WANTED_ID)
         raw = self._codec.pack(wanted)
         if raw != remembered:
@@ -84,10 +120,16 @@ class Subscriptions:
             if set(wanted) - set([(one[0], one[1]) for one in before]):
                 self._store.forget_knowledge()
             self._store.keep_entry(_WANTED_ID, raw)
-        return wanted
 
-    def _wanted(self) -> "tuple[Wanted, ...]":
+    def wanted(self) -> "tuple[Wanted, ...]":
+        """Return what this peer's application has asked for."""
         return tuple(sorted(set([one.wanted for one in self._all])))
+
+
+def _downstream(store: "Store", codec: "Codec") -> "Downstream":
+    from edge_peer.downstream import Downstream
+
+    return Downstream(store, codec)
 
 
 def scope_of(statement: str) -> str:

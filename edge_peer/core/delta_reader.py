@@ -75,6 +75,8 @@ class DeltaReader:
         records: list[tuple[str, str, Document]] = []
         for _ in range(reader.count(RECORD_COUNT_MAX)):
             records += self._take_group(reader, RECORD_COUNT_MAX - len(records))
+        if not records:
+            raise FormatError("a DELTA of nothing")
         return Delta(previous, cursor, records)
 
     def _take_done(self, reader: "Reader") -> Done:

@@ -43,6 +43,7 @@ class Knowledge:
         self._cursor_uses = 0
         self.epoch = 0
         self.own_seq = 0
+        self.lacks_own = False  # has to get back what it evicted of its own writes, for others
 
     def is_durable(self, document: "Document") -> bool:
         """Return whether the Big Peer has all of this document's writes."""
@@ -93,16 +94,29 @@ class Knowledge:
 
     def learn(self, vector: "Vector") -> None:
         """Raise K and make it, and the cursors, durable."""
+        self.raise_knowledge(vector)
+        self.save()
+
+    def raise_knowledge(self, vector: "Vector") -> None:
         for author, seq in self._with_room(vector):
             if author != self.author and seq > self.knowledge.get(author, 0):
                 self.knowledge[author] = seq
                 self.learned_at[author] = self.arrival
                 self.learned_count += 1
-        self.save()
 
     def learn_evicted(self, vector: "Vector") -> None:
         """Raise E; `save` comes with what makes the documents go."""
         rise(self.evicted, dict(self._with_room(vector)))
+
+    def fetch_again(self) -> None:
+        """Start over with every neighbour, for what was evicted here and others lack."""
+        self.lacks_own = self.author in self.evicted
+        self.forget_knowledge()
+
+    def fetched_own(self) -> None:
+        """Call when a peer that keeps all has sent what it has of our own writes."""
+        self.lacks_own = False
+        self.evicted.pop(self.author, None)
 
     def digest(self) -> int:
         """Return 32 bits that are the same on peers that know the same of everybody."""

@@ -4,8 +4,9 @@ What two peers say to each other about documents, byte by byte.
 A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
 
     KNOW     1 | vector                                 K, as far as it was asked for
-    HELLO    2 | flags u8 | epoch | resume | resume - base, zigzag | sender's epoch | known |
-               [digest u32] | [durable] | count | (statement text | arguments length | arguments)*
+    HELLO    2 | flags | epoch | resume | resume - base, zigzag | sender's epoch | known |
+               [digest u32] | [durable] | count |
+               (statement text | arguments length | arguments | hops)*
     DURABLE  3 | vector                                 D
     DELTA    4 | previous cursor | cursor - previous | count | groups (core/delta_writer.py)
     DONE     5 | previous cursor | cursor - previous | cursor - own seq |
@@ -63,6 +64,10 @@ ALL_DURABLE = 8  # it knows that all its own writes are durable
 DIGEST = 16  # a digest of its K follows
 INFLATES = 32  # it takes DEFLATED
 ATTACHES = 64  # it takes messages about attachments
+COVERS = 128  # it relays, and its log holds all that the other side has asked for
+GAP = 256  # it lacks what the other side has evicted, and can get again
+LACKS_OWN = 512  # it has evicted writes of its own that it needs for others
+_FLAGS_MAX = 1_023
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
@@ -74,13 +79,15 @@ ROOM_FACTOR = 2  # documents in a DELTA: so many times the largest message of th
 SUBSCRIPTION_COUNT_MAX = 8
 STATEMENT_BYTES_MAX = 512
 ARGUMENTS_BYTES_MAX = 512
+HOPS_MAX = 6  # links that a subscription goes: bounds how long one in a loop lives on
 COLLECTION_BYTES_MAX = 64
 ID_BYTES_MAX = 128
 RECORD_OVERHEAD_MAX = 64 + COLLECTION_BYTES_MAX  # beside the document's own encoding and the id
 
 Know = namedtuple("Know", ("vector",))
 # known: the receiver's K of the sender; digest: of all of K (Store.digest), 0 without DIGEST;
-# durable: its D of its own writes, 0 with ALL_DURABLE
+# durable: its D of its own writes, 0 with ALL_DURABLE; subscriptions: ((statement, packed
+# arguments, relays that it has come through), …)
 Hello = namedtuple(
     "Hello",
     (
@@ -162,7 +169,8 @@ class Encoder:
         return bytes(out)
 
     def hello(self, hello: Hello) -> bytes:
-        out = bytearray([HELLO, hello.flags])
+        out = bytearray([HELLO])
+        put_varint(out, hello.flags)
         put_varint(out, hello.epoch)
         put_varint(out, hello.resume)
         put_zigzag(out, hello.resume - hello.base)
@@ -173,10 +181,11 @@ class Encoder:
         if not hello.flags & ALL_DURABLE:
             put_varint(out, hello.durable)
         put_varint(out, len(hello.subscriptions))
-        for statement, arguments in hello.subscriptions:
+        for statement, arguments, hops in hello.subscriptions:
             put_text(out, statement)
             put_varint(out, len(arguments))
             out += arguments
+            put_varint(out, hops)
         return bytes(out)
 
     def ask(self, authors: "list[bytes]") -> bytes:
@@ -289,7 +298,7 @@ class Decoder:
         return vector
 
     def _take_hello(self, reader: Reader) -> Hello:
-        flags = reader.byte()
+        flags = reader.count(_FLAGS_MAX)
         epoch, resume = reader.varint(), reader.varint()
         base = resume - reader.zigzag()
         sender_epoch, known = reader.varint(), reader.varint()
@@ -300,7 +309,8 @@ class Decoder:
         subscriptions = []
         for _ in range(reader.count(SUBSCRIPTION_COUNT_MAX)):
             statement = reader.text(STATEMENT_BYTES_MAX)
-            subscriptions.append((statement, reader.take(reader.count(ARGUMENTS_BYTES_MAX))))
+            arguments = reader.take(reader.count(ARGUMENTS_BYTES_MAX))
+            subscriptions.append((statement, arguments, reader.count(HOPS_MAX)))
         numbers = (flags, epoch, resume, base, sender_epoch, known, digest, durable)
         return Hello(*(numbers + (tuple(subscriptions),)))
 

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from edge_peer.core.knowledge import Vector
     from edge_peer.core.messages import Delta, Done
     from edge_peer.core.store import Store
 
@@ -20,6 +21,12 @@ class Receiver:
         self.refused_count = 0
         self.expected: int | None = None  # the cursor to go on from; None after a HELLO of ours
         self._store = store
+        # author -> (K, E) there, of whom we may not learn K yet: the sender has evicted what we
+        # lack. As soon as another neighbour has taught us K up to there, we may.
+        self._refused: dict[bytes, tuple[int, int]] = {}
+        self._evicted_there = 0  # the highest of the sender's own writes that it has not any more
+        self.has_own = False  # the sender has all that we wrote, as far as it can be wanted
+        self._lacks_own = False  # it has evicted some
         self._oversized_count = store.oversized_count
         self._neighbour = neighbour
         self._gate = gate
@@ -29,7 +36,7 @@ class Receiver:
 
         A Big Peer without room raises StoreFull: it keeps all, so waiting helps nobody.
         """
-        if not self._continues(delta.previous, their_epoch) or not delta.records:
+        if not self._continues(delta.previous, their_epoch):
             return True
         records = delta.records if self._gate is None else self._gate.judged(delta.records)
         try:
@@ -46,23 +53,65 @@ class Receiver:
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))
         return True
 
-    def handle_done(self, done: "Done", their_epoch: int, covers_us: bool, passes_on: bool) -> None:
+    def handle_done(self, done: "Done", their_epoch: int, covers_us: bool, passes_on: bool) -> bool:
         """Nothing before its cursor is missing; learn K as far as the sender may teach it.
 
+        Return False if it does not go on where we are, or something before it is too large.
         passes_on: we want nothing that the Big Peer has, so not what the sender evicted.
         """
         if not self._continues(done.previous, their_epoch):
-            return
+            return False
         self.expected = done.cursor
-        self._store.set_cursor(self._neighbour, (done.cursor, done.cursor, their_epoch))
         if self._store.oversized_count != self._oversized_count:
-            return  # K would claim, and pass on, that nothing is missing
-        learned = {self._neighbour: done.own_seq}
-        if covers_us:
-            for author, seq, evicted in done.entries:
-                if passes_on or evicted <= self._store.known(author):
-                    learned[author] = seq
+            # K would claim, and pass on, that nothing is missing
+            self._store.set_cursor(self._neighbour, (done.cursor, done.cursor, their_epoch))
+            return False
+        for author, seq, evicted in done.entries:
+            if author == self._store.author:
+                self._lacks_own = evicted > 0
+                self.has_own = not evicted and seq >= self._store.evicted.get(author, 0)
+            elif author == self._neighbour:
+                self._evicted_there = max(self._evicted_there, evicted)
+            elif covers_us and len(self._refused) < self._store.log.authors_max:
+                self._refused[author] = (seq, 0 if passes_on else evicted)
+        evicted = 0 if passes_on else self._evicted_there
+        self._refused[self._neighbour] = (done.own_seq, evicted)
+        learned = self._learnable()
+        # What is refused is told again to who reads on from the base before.
+        base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
+        base = base if self._refused else done.cursor
+        self._store.set_cursor(self._neighbour, (done.cursor, base, their_epoch))
         self._store.learn(learned)
+        return True
+
+    def learn_refused(self) -> None:
+        """Learn what we may by now; call when K may have risen."""
+        learned = self._learnable() if self._refused else {}
+        if learned:
+            self._store.raise_knowledge(learned)  # durable with the next checkpoint
+            self._store.wake()
+
+    def restart(self) -> None:
+        """Take nothing for what follows; what does, says where it goes on from, and all of K."""
+        self.expected = None
+        self._refused = {}
+        self._evicted_there = 0
+        self.has_own = self._lacks_own = False
+
+    def has_gap(self) -> bool:
+        """Return whether the sender has evicted what we lack."""
+        return bool(self._refused) or self._lacks_own
+
+    def _learnable(self) -> "Vector":
+        known = self._store.known
+        learned = {
+            author: seq
+            for author, (seq, evicted) in self._refused.items()
+            if evicted <= known(author)
+        }
+        for author in learned:
+            del self._refused[author]
+        return learned
 
     def _continues(self, previous: int, their_epoch: int) -> bool:
         """Return whether a message goes on where we are; others were sent before our last HELLO."""

@@ -12,6 +12,7 @@ from edge_peer.core.messages import (
     ALL_DURABLE,
     DIGEST,
     DURABLE,
+    LACKS_OWN,
     RECORD_COUNT_MAX,
     RECORD_OVERHEAD_MAX,
     ROOM_FACTOR,
@@ -83,6 +84,7 @@ class Sender:
         self._base = 0
         self._is_live = False  # the cursor has been at the end of the log
         self._done_told = -1  # arrival number that the last DONE was about
+        self._own_told = 0  # our own write up to which it knows or was sent what it wants
         self._told: Vector = {}  # K, as far as it has that, or DONE has told it
         self._told_count = -1  # what Store.learned_count was then
         self._their_authors = {neighbour}  # whose durability matters there
@@ -94,8 +96,9 @@ class Sender:
         store = self._store
         self._matches = matches
         self.their_flags = hello.flags
-        self.wanted = hello.subscriptions
+        self.wanted = tuple([one[:2] for one in hello.subscriptions])
         self._their_knowledge = {store.author: hello.known}
+        self._own_told = hello.known
         self._strangers = []
         self._asked = []
         self._vouched = {}
@@ -114,6 +117,9 @@ class Sender:
             if is_same or store.learned_at.get(author, store.opened_at) < hello.base
         }
         self._told_count = store.learned_count if is_same else -1
+        if hello.flags & LACKS_OWN:
+            self._told.pop(self._neighbour, None)
+            self._told_count = -1
         self._durable_due_ms = now_ms
         all_durable = hello.flags & ALL_DURABLE
         durable = store.durable_seq(self._neighbour) if all_durable else hello.durable
@@ -310,7 +316,9 @@ class Sender:
 
     def _lacks(self, cell: "documents.Cell") -> bool:
         author = cell.author
-        if author == self._neighbour or (author, cell.seq) in self._heard:
+        if author == self._neighbour:
+            return bool(self.their_flags & LACKS_OWN)
+        if (author, cell.seq) in self._heard:
             return False
         known = self._their_knowledge.get(author, -1)
         if known < 0:
@@ -337,16 +345,27 @@ class Sender:
         store = self._store
         if self.skipped_count:
             return b""  # it would claim, and pass on, that nothing is missing
-        news = self._knowledge_news() if self.teaches else []
+        news = ([] if self.their_flags & WANTS_ALL else self._own_news()) + (
+            self._knowledge_news() if self.teaches else []
+        )
         if self._done_told == store.arrival and not news:
             return b""
         self._done_told = store.arrival
+        self._own_told = store.own_seq
         for author, seq, _ in news:
             self._told[author] = seq
             if store.keeps_all and author not in self._their_authors:  # it is durable, too
                 self._durable_told[author] = seq
         previous, self._cursor_told = self._cursor_told, store.arrival
         return self._encoder.done(Done(previous, store.arrival, store.own_seq, news))
+
+    def _own_news(self) -> "list[tuple[bytes, int, int]]":
+        """Tell that some of our own writes, which it may lack, are not here any more."""
+        store = self._store
+        evicted = store.evicted.get(store.author, 0)
+        if evicted <= self._own_told:
+            return []
+        return [(store.author, store.own_seq, evicted)]
 
     def _knowledge_news(self) -> "list[tuple[bytes, int, int]]":
         """Return (author, K, E) of at most VECTOR_PART_MAX authors."""
@@ -356,7 +375,8 @@ class Sender:
         news = [
             (author, seq, store.evicted.get(author, 0))
             for author, seq in sorted(store.knowledge.items())
-            if self._told.get(author, 0) < seq and author != self._neighbour
+            if self._told.get(author, 0) < seq
+            and (author != self._neighbour or self.their_flags & LACKS_OWN)
         ]
         if len(news) <= VECTOR_PART_MAX:
             self._told_count = store.learned_count

@@ -31,11 +31,14 @@ from edge_peer.core.limits import ATTACHMENTS
 from edge_peer.core.messages import (
     ALL_DURABLE,
     ATTACHES,
+    COVERS,
     DEFLATED,
     DIGEST,
     DURABLE,
+    GAP,
     INFLATES,
     KNOW,
+    LACKS_OWN,
     RELAYS,
     ROOM_FACTOR,
     VECTOR_PART_MAX,
@@ -66,9 +69,13 @@ if TYPE_CHECKING:
 
     Subscription = tuple[str, bytes]
     Subscriptions = tuple[Subscription, ...]
+    Requests = tuple[tuple[str, bytes, int], ...]  # and the relays that each has come through
+    # told when a neighbour has said what it wants; has_gap: it lacks what we evicted
+    Asked = Callable[["Requests", bool], None]
 
 DEFLATE_BYTES_MIN = 100  # what is shorter gains little
 ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
+GAP_RETRY_MS = 60_000  # and one that lacks what a relay has evicted
 
 # The whole protocol: state -> message kinds that the neighbour may send.
 WAITING = "waiting"  # for its first HELLO
@@ -120,7 +127,12 @@ class Sync:
         self._answer_count = 0  # of theirs, to be answered
         self._asked: tuple[bytes, ...] = ()  # authors whose K it waits for
         # As the receiver
-        self._subscriptions: tuple[Subscription, ...] = ()
+        self.on_asked: Asked | None = None  # told of HELLOs, and if one says that it has a gap
+        self._subscriptions: Subscriptions = ()
+        self._requests: Requests = ()
+        self._covers_them = False
+        self._gap_due_ms: int | None = None  # when we may say that we have one
+        self._said_epoch = -1  # the store's when we last said HELLO
         self._hello_due_ms: int | None = now_ms
         self._unanswered_count = -1  # of our HELLOs; the first gets no answer
         self._undurable: list[bytes] = []  # authors, to be told that we care for their D
@@ -135,9 +147,16 @@ class Sync:
         if self._exchange is not None:
             self._exchange.close()
 
-    def subscribe(self, subscriptions: "tuple[Subscription, ...]", now_ms: int) -> None:
-        """Say what this side wants beside its flags; a change says HELLO again."""
-        self._subscriptions = subscriptions
+    def subscribe(self, requests: "Requests", now_ms: int, covers_them: bool = False) -> None:
+        """Say what this side wants beside its flags; a change says HELLO again.
+
+        covers_them: of a relay, whether its log will hold all that the neighbour wants.
+        """
+        is_same = self._requests == requests and self._covers_them == covers_them
+        if is_same and self._said_epoch == self._store.epoch:
+            return
+        self._requests, self._covers_them = requests, covers_them
+        self._subscriptions = tuple([one[:2] for one in requests])
         self._hello_due_ms = now_ms
         self._restart_receiver()
 
@@ -171,9 +190,11 @@ class Sync:
         if self.state == WAITING and self._flags & WANTS_ALL:
             return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
-            return self._next_hello()
+            return self._next_hello(now_ms)
         if self.state == WAITING:
             return b""
+        if self._receiver is not None:
+            self._receiver.learn_refused()
         message = self._next_answers() + self._sender.next_durable(now_ms)
         if size_max - len(message) < size_max // 2:
             return message
@@ -217,9 +238,9 @@ class Sync:
     def _next_answers(self) -> bytes:
         """What the neighbour waits for."""
         message = b""
-        if self._answer_count:
+        while self._answer_count:  # of all: what follows is for the last HELLO
             self._answer_count -= 1
-            message = self._encoder.vector(DURABLE, {})
+            message += self._encoder.vector(DURABLE, {})
         if self._undurable:
             part, self._undurable = (
                 self._undurable[:VECTOR_PART_MAX],
@@ -235,10 +256,12 @@ class Sync:
 
     # As the receiver
 
-    def _next_hello(self) -> bytes:
+    def _next_hello(self, now_ms: int) -> bytes:
         store = self._store
         self._hello_due_ms = None
+        self._said_epoch = store.epoch
         self._unanswered_count += 1
+        has_gap = self._has_gap()
         self._restart_receiver()
         flags, digest, durable = self._flags, 0, store.durable_seq(store.author)
         may_learn = bool(flags or self._subscriptions)
@@ -250,6 +273,13 @@ class Sync:
             flags |= INFLATES
         if store.log.limits[ATTACHMENTS][0] != 0:
             flags |= ATTACHES
+        if self._covers_them:
+            flags |= COVERS
+        if self._fetches_own():
+            flags |= LACKS_OWN
+        if has_gap:
+            flags |= GAP
+            self._gap_due_ms = now_ms + GAP_RETRY_MS
         if not store.unsynced_count():
             flags, durable = flags | ALL_DURABLE, 0
         if not store.keeps_all:
@@ -261,12 +291,11 @@ class Sync:
         resume, base, sender_epoch = store.cursors.get(self._neighbour, (0, 0, 0))
         known = store.known(self._neighbour)
         numbers = (flags, store.epoch, resume, base, sender_epoch, known, digest, durable)
-        return self._encoder.hello(Hello(*(numbers + (self._subscriptions,))))
+        return self._encoder.hello(Hello(*(numbers + (self._requests,))))
 
     def _restart_receiver(self) -> None:
-        """Take nothing for what follows; what does, says where it goes on from."""
         if self._receiver is not None:
-            self._receiver.expected = None
+            self._receiver.restart()
 
     def _handle_durable(self, durable: Durable, now_ms: int) -> None:
         if not durable.vector:  # an answer
@@ -289,7 +318,11 @@ class Sync:
         if isinstance(part, Done):
             covers_us = self._is_believed() and self._covers_us()
             passes_on = self._passes_on()
-            self._receiver.handle_done(part, self._their_epoch, covers_us, passes_on)
+            is_taken = self._receiver.handle_done(part, self._their_epoch, covers_us, passes_on)
+            if is_taken and self._fetches_own() and self._receiver.has_own:
+                self._store.fetched_own()
+            if self._has_gap() and (self._gap_due_ms is None or now_ms >= self._gap_due_ms):
+                self._hello_due_ms = now_ms
             self._sender.note_knowledge(part.entries)
             if self._sender.their_flags & WANTS_ALL:
                 self._learn_durable(part)
@@ -309,6 +342,14 @@ class Sync:
         """Return whether what the neighbour says of others' writes counts."""
         return self.gate is None or bool(self.gate.is_believed)
 
+    def _fetches_own(self) -> bool:
+        """Return whether this neighbour is to send us our own writes again."""
+        return self._store.lacks_own and self._covers_us()
+
+    def _has_gap(self) -> bool:
+        """Return whether a relay that holds what we want has evicted some of it."""
+        return self._receiver is not None and self._receiver.has_gap() and self._covers_us()
+
     def _covers_us(self) -> bool:
         """Return whether the neighbour's log holds everything that we want of any author."""
         sender = self._sender
@@ -317,7 +358,8 @@ class Sync:
     def _teaches(self) -> bool:
         """Return whether the neighbour learns from us what we know of others."""
         sender = self._sender
-        return _covers(self._flags, self._subscriptions, sender.their_flags, sender.wanted)
+        flags = self._flags | (COVERS if self._covers_them else 0)
+        return _covers(flags, self._subscriptions, sender.their_flags, sender.wanted)
 
     def _passes_on(self) -> bool:
         """Return whether this side wants nothing that the Big Peer has: it is one, or a relay."""
@@ -331,13 +373,20 @@ class Sync:
         if self.gate is not None:
             self.gate.check_flags(hello.flags)
         try:
-            matches = self._matcher(hello.subscriptions)
+            matches = self._matcher([one[:2] for one in hello.subscriptions])
         except QueryError as error:
             raise RemoteProtocolError("subscription: %s" % error)
+        is_reading = self._receiver is not None and self._receiver.expected is not None
+        if self.state == STARTED and hello.epoch != self._their_epoch and not is_reading:
+            self._hello_due_ms = now_ms  # ours named a cursor of the epoch before
         self._their_epoch = hello.epoch
         self._sender.begin(hello, matches, now_ms)
+        if self._fetches_own() and self.state != STARTED:
+            self._hello_due_ms = now_ms  # what we said first did not say so
         self._answer_count += self.state == STARTED
         self.state = STARTED
+        if self.on_asked is not None:
+            self.on_asked(hello.subscriptions, bool(hello.flags & GAP))
 
     def _handle_ask(self, ask: Ask, now_ms: int) -> None:
         self._asked = ask.authors
@@ -372,7 +421,7 @@ class Sync:
 
 def _covers(flags: int, has: "Subscriptions", their_flags: int, want: "Subscriptions") -> bool:
     """Return whether a log kept for `flags` and `has` holds all that the other side wants."""
-    if flags & WANTS_ALL:
+    if flags & (WANTS_ALL | COVERS):
         return True
     if _passes_on(their_flags, want):
         return bool(flags & RELAYS)  # what a relay skips, the Big Peer has

@@ -15,7 +15,7 @@ from edge_peer.security.revocation import SIZE_MAX
 
 SITE_A = [Rule(READ, "*", ""), Rule(WRITE, "readings", "site = 'A'")]
 BAD_TELLINGS = ((12, b""), (12, b"\1\xd1"), (13, b"\1"), (13, b""), (13, b"\0more"))
-ALL_READINGS = (("SELECT * FROM readings", b""),)
+ALL_READINGS = (("SELECT * FROM readings", b"", 0),)
 
 
 def test_what_is_allowed_reaches_the_big_peer():

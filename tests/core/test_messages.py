@@ -73,7 +73,7 @@ def test_the_vectors_mean_what_they_say():
         if "vector" in case:
             assert part.vector == named(authors, case["vector"])
         elif case["name"] == "hello":
-            wanted = [(text, unhexlify(raw)) for text, raw in case["subscriptions"]]
+            wanted = [(text, unhexlify(raw), hops) for text, raw, hops in case["subscriptions"]]
             names = (
                 "flags",
                 "epoch",

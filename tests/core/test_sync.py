@@ -187,7 +187,7 @@ def test_a_subscription_brings_what_it_matches_and_no_more():
     board, big = Peer("board"), Peer("big", BIG)
     for n in range(10):
         big.insert(n=n)
-    board.wanted = (("SELECT * FROM readings WHERE n >= :low", codec.pack({"low": 7})),)
+    board.wanted = (("SELECT * FROM readings WHERE n >= :low", codec.pack({"low": 7}), 0),)
     Wire(board, big).run()
     assert board.readings() == [7, 8, 9]
 
@@ -325,7 +325,7 @@ def open_only(wire):
 
 def test_who_has_no_news_says_hello_and_nothing_else():
     writer, big, reader = Peer("writer"), Peer("big", BIG), Peer("reader")
-    reader.wanted = (("SELECT * FROM readings", b""),)
+    reader.wanted = (("SELECT * FROM readings", b"", 0),)
     strangers = {n.to_bytes(8, "big"): n for n in range(1, 90)}
     big.store.learn(strangers)
     for n in range(50):
@@ -344,7 +344,7 @@ def test_who_has_no_news_says_hello_and_nothing_else():
 
 def test_what_was_learned_since_is_told_and_no_more():
     big, reader = Peer("big", BIG), Peer("reader")
-    reader.wanted = (("SELECT * FROM readings", b""),)
+    reader.wanted = (("SELECT * FROM readings", b"", 0),)
     big.store.learn({n.to_bytes(8, "big"): n for n in range(1, 90)})
     big.insert(n=1)
     Wire(reader, big).run()
@@ -437,7 +437,7 @@ def test_a_document_too_large_for_a_link_is_never_taken_for_delivered():
 def test_a_neighbour_that_knows_everybody_makes_nobody_remember_them():
     board, big = Peer("board"), Peer("big", BIG)
     big.store.log.authors_max = 1000
-    board.wanted = (("SELECT * FROM readings", b""),)
+    board.wanted = (("SELECT * FROM readings", b"", 0),)
     board.insert(n=1)
     for n in range(3 * board.store.log.authors_max):
         stranger = documents.make({"n": codec.pack(n)}, 1 << 40, b"author%02d" % (n % 100), n + 1)
@@ -453,7 +453,7 @@ def test_a_neighbour_that_knows_everybody_makes_nobody_remember_them():
 
 def test_what_a_subscriber_holds_of_others_is_known_to_be_durable():
     board, big = Peer("board"), Peer("big", BIG)
-    board.wanted = (("SELECT * FROM readings", b""),)
+    board.wanted = (("SELECT * FROM readings", b"", 0),)
     stranger = documents.make({"n": codec.pack(7)}, 1 << 40, b"stranger", 5)
     big.store.merge([("readings", "x", stranger)])
     big.store.learn({b"stranger": 5})
@@ -631,7 +631,7 @@ def test_documents_for_an_earlier_hello_do_not_pass_for_those_of_a_later_one():
     board, big = Peer("board"), Peer("big", BIG)
     for n in range(3):
         big.insert(n=n)
-    few = (("SELECT * FROM readings WHERE n = 1", b""),)
+    few = (("SELECT * FROM readings WHERE n = 1", b"", 0),)
     board.wanted = few
     wire = Wire(board, big)
     wire.run()
@@ -640,14 +640,14 @@ def test_documents_for_an_earlier_hello_do_not_pass_for_those_of_a_later_one():
     sync.subscribe(few, wire.now_ms)
     wire.run(frame_count_max=1)  # a HELLO is under way
     board.store.forget_knowledge()
-    sync.subscribe((("SELECT * FROM readings", b""),), wire.now_ms)
+    sync.subscribe((("SELECT * FROM readings", b"", 0),), wire.now_ms)
     wire.run()
     assert board.readings() == [0, 1, 2]
 
 
 def test_a_neighbour_that_stops_wanting_leaves_nothing_to_wait_for():
     board, big = Peer("board"), Peer("big", BIG)
-    board.wanted = (("SELECT * FROM readings", b""),)
+    board.wanted = (("SELECT * FROM readings", b"", 0),)
     wire = Wire(board, big, MEDIUM)
     wire.run()
     big.insert(n=1)

@@ -30,6 +30,7 @@ from edge_peer.core.messages import (
     DIGEST,
     DURABLE,
     HAVE,
+    HOPS_MAX,
     KNOW,
     OFFER,
     PIECES,
@@ -504,10 +505,11 @@ vectors = st.dictionaries(authors, numbers, max_size=4)
 
 @st.composite
 def hellos(draw):
-    flags, resume = draw(st.integers(0, 255)), draw(numbers)
+    flags, resume = draw(st.integers(0, 1_023)), draw(numbers)
     digest = draw(st.integers(0, (1 << 32) - 1)) if flags & DIGEST else 0
     durable = 0 if flags & ALL_DURABLE else draw(numbers)
-    wanted = draw(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=2))
+    request = st.tuples(st.text(max_size=20), st.binary(max_size=20), st.integers(0, HOPS_MAX))
+    wanted = draw(st.lists(request, max_size=2))
     others = draw(numbers), resume, draw(numbers), draw(numbers), draw(numbers)
     return Hello(flags, *others, digest, durable, tuple(wanted))
 
@@ -520,9 +522,9 @@ def deltas(draw):
     previous = draw(st.integers(0, 50))
     records = [
         (draw(st.sampled_from("xy")), draw(st.text(min_size=1, max_size=9)), draw(any_document()))
-        for _ in range(draw(st.integers(0, 3)))
+        for _ in range(draw(st.integers(1, 3)))
     ]
-    return Delta(previous, previous + (draw(st.integers(1, 9)) if records else 0), records)
+    return Delta(previous, previous + draw(st.integers(1, 9)), records)
 
 
 @given(st.lists(st.lists(scalars.map(host.pack), min_size=1, max_size=9), min_size=1, max_size=4))

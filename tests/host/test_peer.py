@@ -8,6 +8,8 @@ from peers import identity_file, running, until
 
 from edge_peer import ConfigError, QueryError, SmallPeer, StorageError
 from edge_peer.bigpeer.ingress import listen
+from edge_peer.security.certificate import DEVICE, RELAY
+from edge_tools.cable import Cable
 
 
 def config(folder, **changes):
@@ -118,6 +120,42 @@ def test_a_subscription_brings_what_it_matches_until_it_is_cancelled(tmp_path, b
     asyncio.run(main())
 
 
+def test_a_subscription_behind_a_relay_brings_what_it_matches_and_nothing_else(tmp_path, big):
+    async def main():
+        server = await listen(big.links, "127.0.0.1", 0)
+        uplink = {"kind": "lan", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+        cable = Cable()
+        links = [[{"kind": "serial", "port": path}] for path in cable.paths]
+        peers = []
+        roles = (("board", DEVICE, links[0]), ("relay", RELAY, [*links[1], uplink]))
+        for name, role, own_links in roles:
+            folder = tmp_path / name
+            folder.mkdir()
+            changes = {"identity": identity_file(folder, name, role), "relay": role == RELAY}
+            peers.append(SmallPeer.open(config(folder, links=own_links, **changes)))
+        board, relay = peers
+        big.insert(10)
+        low = board.subscribe("SELECT * FROM readings WHERE n < 5")
+        async with running(board.run(), relay.run()):
+            await until(lambda: numbers(board) == [0, 1, 2, 3, 4], "what is there")
+            big.execute_one({"n": 3, "late": True})
+            big.execute_one({"n": 7, "late": True})
+            await until(lambda: numbers(board).count(3) == 2, "what is new")
+            assert numbers(board) == numbers(relay) == [0, 1, 2, 3, 3, 4]
+            low.cancel()
+            await until(lambda: not big.links.pumps[0].session.sync._sender.wanted, "the news")
+            big.execute_one({"n": 4, "late": True})
+            board.execute("INSERT INTO readings DOCUMENTS ({n: 20})")
+            await until(lambda: 20 in big.numbers(), "what the board wrote")
+            assert numbers(board).count(4) == numbers(relay).count(4) == 1
+        for peer in peers:
+            peer.store.log.close()
+        cable.close()
+        server.close()
+
+    asyncio.run(main())
+
+
 def test_a_restart_with_the_same_subscriptions_receives_nothing_twice(tmp_path, big):
     async def main():
         server = await listen(big.links, "127.0.0.1", 0)
@@ -168,9 +206,9 @@ def test_a_live_query_asks_for_what_its_where_finds_until_it_is_cancelled(tmp_pa
     query = "SELECT name FROM settings WHERE site = 'a' ORDER BY name LIMIT 3"
     observer = peer.live_query(query)
     wanted = "SELECT * FROM settings WHERE site = 'a'"
-    assert [one[0] for one in peer._subscriptions.settle()] == [wanted]
+    assert [one[0] for one in peer._subscriptions.wanted()] == [wanted]
     observer.cancel()
-    assert peer._subscriptions.settle() == ()
+    assert peer._subscriptions.wanted() == ()
     peer.store.log.close()
 
 

@@ -32,8 +32,6 @@ Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
     repair   who writes to a document that it evicted shows it without the rest (F5; "convergence")
     move     a document whose zone changes stays with those who want the old one: MOVE-OUT
              is not built (F10; "convergence: … still shows …")
-    scopes   boards behind relays never get what they subscribe to: relays pass nothing on
-             ("convergence: … never got …")
     full     all of these at once
 
 Not in any world yet: attachments, quotas and policies of a collection, revoked peers,

@@ -108,7 +108,9 @@ class Node:
         self.links = Links(self.local, _System(self.world))
         self.links.on_open = self._tell
         open_guard(self.links, codec)
-        self._subscriptions = Subscriptions(store, codec, self.executor.matcher, self._tell_all)
+        self._subscriptions = Subscriptions(
+            store, codec, self.executor.matcher, self._tell_all, self.role == "relay"
+        )
         self._subscribed = {}  # zone -> its subscriptions
         store.on_commit(self._committed, with_gone=True)
         self.set_wants(self.wants)
@@ -180,8 +182,7 @@ class Node:
                     one.cancel()
 
     def _tell(self, session):
-        if session.sync is not None:
-            session.sync.subscribe(self._subscriptions.settle(), self.world.now_ms)
+        self._subscriptions.tell(session, lambda: self.world.now_ms)
 
     def _tell_all(self):
         for end in list(self.links.pumps):

@@ -37,12 +37,11 @@ def _device_wire(chance, a, b):
     return wire(kind, a, b, chance.choice((0, 0, 20, 80)) if kind != "lan" else 0)
 
 
-# Shapes: (chance, count of peers) -> (nodes, wires). Boards that are linked to the Big Peer
-# itself subscribe; a relay passes nothing on to subscriptions yet.
+# Shapes: (chance, count of peers) -> (nodes, wires). Boards subscribe, wherever they are.
 
 
 def star(chance, count):
-    nodes = [big()] + [board("b%d" % i, wants=_zones(chance)) for i in range(1, count)]
+    nodes = [big()] + [board("b%d" % i) for i in range(1, count)]
     return nodes, [_device_wire(chance, i, 0) for i in range(1, count)]
 
 
@@ -196,7 +195,6 @@ TODAY = {
     "move": False,
     "wild_clocks": False,
     "repair": False,
-    "relay_scopes": False,
 }
 WORLDS = {
     "today": TODAY,
@@ -204,7 +202,6 @@ WORLDS = {
     "clocks": dict(TODAY, wild_clocks=True),
     "deletes": dict(TODAY, deletes=True),
     "order": dict(TODAY, deletes=True, clocks_right=True),
-    "scopes": dict(TODAY, relay_scopes=True),
     "repair": dict(TODAY, repair=True),
     "full": dict({feature: True for feature in TODAY}, clocks_right=False),
 }
@@ -218,10 +215,9 @@ def make(world, seed, shape="", count=0, minutes=0, per_minute=0):
     nodes, wires = SHAPES[shape or drawn[0]](chance, count or drawn[1])
     plan = {"seed": seed, "world": world, "nodes": nodes, "wires": wires}
     plan["features"] = WORLDS[world]
-    if WORLDS[world]["relay_scopes"]:
-        for node in nodes[1:]:
-            if node["role"] == "board":
-                node["wants"] = _zones(chance)
+    for node in nodes[1:]:
+        if node["role"] == "board":
+            node["wants"] = _zones(chance)
     plan["length_ms"] = minutes * MINUTE_MS
     count = minutes * (per_minute or chance.choice((10, 20, 40)))
     script = []

@@ -202,6 +202,10 @@ class World:
                 return end.session.neighbour
         return b""
 
+    def is_relay(self, author):
+        index = self._index_of(author)
+        return index >= 0 and self.nodes[index].role == "relay"
+
     def _index_of(self, author):
         for node in self.nodes:
             if author and node.is_up() and node.store.author == author:

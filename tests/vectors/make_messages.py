@@ -238,14 +238,18 @@ def every_second():
 def messages():
     know = b"\x01" + varint(2) + author(0) + varint(6) + author(1, B) + varint(300)
     statement, arguments = "SELECT * FROM c WHERE a = :a", b"\x81\xa1a\x01"
-    both = text(statement) + varint(len(arguments)) + arguments
+    both = text(statement) + varint(len(arguments)) + arguments + varint(0)
+    passed_on = text("SELECT * FROM d") + varint(0, 2)
     hello = [
-        b"\x02\x16" + varint(2, 5) + zigzag(5) + varint(7, 4),  # …, resume - base, …, known
-        bytes.fromhex("89abcdef") + varint(3) + varint(1) + both,  # digest, durable
+        b"\x02"
+        + varint(22 + 128 + 256, 2, 5)
+        + zigzag(5)
+        + varint(7, 4),  # …, resume - base, …, known
+        bytes.fromhex("89abcdef") + varint(3, 2) + both + passed_on,  # digest, durable
     ]
-    numbers = {"flags": 22, "epoch": 2, "resume": 5, "base": 0, "sender_epoch": 7}
+    numbers = {"flags": 22 + 128 + 256, "epoch": 2, "resume": 5, "base": 0, "sender_epoch": 7}
     numbers |= {"known": 4, "digest": 0x89ABCDEF, "durable": 3}
-    wanted = [[statement, arguments.hex()]]
+    wanted = [[statement, arguments.hex(), 0], ["SELECT * FROM d", "", 2]]
     short = [b"\x02\x08" + varint(2, 300) + zigzag(0) + varint(7, 299) + varint(0)]
     of_short = {"flags": 8, "epoch": 2, "resume": 300, "base": 300, "sender_epoch": 7}
     of_short |= {"known": 299, "digest": 0, "durable": 0, "subscriptions": []}
