@@ -12,6 +12,7 @@ message start from zero without a new key schedule (70 us and 270 bytes on an RP
 
 import gc
 import sys
+from struct import pack_into
 
 import cryptolib
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 PAYLOAD_BYTES_MAX = 1024  # of one sealed record: what the scratch grows to at most
 RECORD_TAG_SIZE = 8
-PLENTY_BYTES = 64_000  # of free heap: with more, nothing is dropped
-GARBAGE_BYTES = 60_000  # between two collections while curves are computed: each takes ms
+PLENTY_BYTES = 64_000  # of free heap: with more, nothing is dropped, and garbage may fill it
+GARBAGE_BYTES_MIN = 4_096  # between two collections while curves are computed
 _ECB = 1
 _CBC = 2
 _OF_HANDSHAKES = (
@@ -104,9 +105,14 @@ def forget() -> bool:
 
 
 def _patiently(steps: "Steps") -> "Steps":
-    """Collect garbage seldom meanwhile: a collection of a full heap is a stretch of its own."""
+    """Collect garbage seldom meanwhile: big numbers make a lot of it, and all of it small."""
     usual = gc.threshold()
-    gc.threshold(min(GARBAGE_BYTES, max(gc.mem_free() // 3, 4_096)))
+    free = gc.mem_free()
+    if free <= PLENTY_BYTES:  # or so it seems while garbage lies about
+        gc.collect()
+        free = gc.mem_free()
+        yield
+    gc.threshold(-1 if free > PLENTY_BYTES else max(free // 3, GARBAGE_BYTES_MIN))
     try:
         return (yield from steps)
     finally:
@@ -225,7 +231,8 @@ class RecordCipher:
         size = len(payload)
         assert size <= PAYLOAD_BYTES_MAX
         scratch = _scratch
-        scratch.reserve(size)
+        if size > scratch.size:
+            scratch.reserve(size)
         self._number(header, counter)
         end = 16 + ((size + 15) & ~15)
         scratch.mac_view[16 : 16 + size] = payload
@@ -248,7 +255,8 @@ class RecordCipher:
         if size > PAYLOAD_BYTES_MAX:
             return None
         scratch = _scratch
-        scratch.reserve(size)
+        if size > scratch.size:
+            scratch.reserve(size)
         self._number(record[0], counter)
         end = 16 + ((size + 15) & ~15)
         record = memoryview(record)
@@ -265,8 +273,5 @@ class RecordCipher:
         return bytes(scratch.text_view[:size])
 
     def _number(self, header: int, counter: int) -> None:
-        block = self._block
-        block[1] = header
-        for i in range(13, 5, -1):
-            block[i] = counter & 255
-            counter >>= 8
+        self._block[1] = header
+        pack_into(">Q", self._block, 6, counter)

@@ -112,6 +112,7 @@ def comb(products: "tuple[tuple[int, bytes], ...]") -> "Steps":
             if index:
                 t = multiply(factors[0], factors[3])
                 factors = add_affine(projective(*factors), t, *entry(table, index - 1))
+                yield
         point = projective(*factors)
         yield
     return point

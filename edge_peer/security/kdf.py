@@ -54,9 +54,4 @@ def hkdf(salt: bytes, secret: bytes, info: bytes, size: int) -> bytes:
 
 def is_equal(a: bytes, b: bytes) -> bool:
     """Compare secrets without telling by the time where they differ."""
-    if len(a) != len(b):
-        return False
-    difference = 0
-    for i in range(len(a)):
-        difference |= a[i] ^ b[i]
-    return not difference
+    return len(a) == len(b) and not int.from_bytes(a, "big") ^ int.from_bytes(b, "big")

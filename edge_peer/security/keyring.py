@@ -21,7 +21,6 @@ Nothing of it is shown by repr, or told in an error.
 from binascii import hexlify
 
 from edge_peer.core.errors import FormatError, RemoteProtocolError
-from edge_peer.core.messages import RELAYS, WANTS_ALL
 from edge_peer.security.channel import Channel
 from edge_peer.security.kdf import Hmac, hmac, is_equal
 from edge_peer.security.ticket import Ticket, new_ticket
@@ -46,9 +45,9 @@ if TYPE_CHECKING:
 
 
 VERIFIED_MAX = 32
+FRESH_BYTES = 8  # of the runtime's generator in each draw: 0.6 ms on an RP2040
 SEEN_MAX = 64  # M1s of others, so that one that was recorded is not answered again
 _TICKET = "t-"
-_FLAGS = (0, 0, WANTS_ALL | RELAYS, RELAYS)  # by the role of a certificate
 
 
 class Keyring:
@@ -99,12 +98,16 @@ class Keyring:
     def random(self, size: int) -> bytes:
         """Return at most 32 bytes that are random even where the board's generator is not."""
         self._draws += 1
-        return self._random.tag(self._draws.to_bytes(8, "big"), self._entropy(32))[:size]
+        fresh = self._entropy(FRESH_BYTES)
+        return self._random.tag(self._draws.to_bytes(8, "big"), fresh)[:size]
 
     def flags_of(self, certificate: "Certificate") -> int:
         """Return which of HELLO's flags this role may set."""
-        role: int = certificate.role
-        return _FLAGS[role]
+        from edge_peer.core.messages import RELAYS, WANTS_ALL
+        from edge_peer.security.certificate import BIG_PEER, RELAY
+
+        flags = {BIG_PEER: WANTS_ALL | RELAYS, RELAY: RELAYS}
+        return flags.get(certificate.role, 0)
 
     def renew(self, certificate: "Certificate") -> None:
         """Show this newer certificate from now on, and after the next start; StorageError."""
@@ -196,7 +199,7 @@ class Keyring:
     def _check_claims(self, certificate: "Certificate") -> None:
         from edge_peer.security import certificate as certificates
 
-        roles = tuple(certificates.ROLES.values())
+        roles = (certificates.DEVICE, certificates.BIG_PEER, certificates.RELAY)
         certificates.check_claims(certificate, self.app_id, self.time(), self.is_revoked, roles)
 
     def verify(self, signature: bytes, message: bytes) -> "Steps":
@@ -234,7 +237,9 @@ class Keyring:
         """Return the other side's certificate, if it is still good; raises CertificateError."""
         from edge_peer.security.certificate import decode
 
-        certificate = decode(ticket.certificate)
+        if ticket.decoded is None:
+            ticket.decoded = decode(ticket.certificate)
+        certificate: Certificate = ticket.decoded
         self._check_claims(certificate)
         return certificate
 

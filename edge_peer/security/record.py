@@ -27,6 +27,7 @@ _PARITY = 0x40
 OVERHEAD_BYTES = 11
 KEY_SIZE = 20  # an AES key of 16 and an iv of 4
 EPOCH_BITS = 15
+_EPOCH_MASK = (1 << EPOCH_BITS) - 1
 WINDOW = 64  # counters behind the newest one that may still come
 FORGERIES_MAX = 1 << 20  # of a tag of 64 bits: one in 2^44 links would have taken one
 
@@ -40,14 +41,16 @@ class Sealer:
         self._key = key
         self._cipher = _cipher(crypto, key)
         self.counter = 0  # of the next record
+        self._header = RECORD
 
     def seal(self, payload: bytes) -> bytes:
         counter = self.counter
-        if counter and not counter & (1 << EPOCH_BITS) - 1:
+        if counter and not counter & _EPOCH_MASK:
+            self._header = _header(counter)
             self._key = next_key(self._key)
             self._cipher = _cipher(self._crypto, self._key)
         self.counter = counter + 1
-        record: bytes = self._cipher.seal(_header(counter), counter, payload)
+        record: bytes = self._cipher.seal(self._header, counter, payload)
         return record
 
 

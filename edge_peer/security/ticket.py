@@ -68,11 +68,13 @@ class Ticket:
         hint: int,
     ) -> None:
         """See `new_ticket` and `decode`. hint: of the link where the same peer is expected."""
+        self.decoded: Any = None  # the certificate, once somebody has read it
         self.id = id
         self.certificate = certificate
         self.hint = hint
         self._mine = mine
         self._auth = auth
+        self._authenticate = Hmac(auth)
         self._chains = chains
         self._next = next
         self._reserved = list(next)
@@ -92,7 +94,7 @@ class Ticket:
         """Return R1 and the key of this step, which `finish` takes; save may write."""
         head = bytes((R1,)) + self.id + struct.pack(">I", self._next[self._mine]) + random
         key = self._step(self._mine, self._next[self._mine], save)
-        return head + hmac(self._auth, head)[:MAC_SIZE], key
+        return head + self._authenticate.tag(head)[:MAC_SIZE], key
 
     def finish(self, r1: bytes, key: bytes, r2: bytes) -> "Resumed | None":
         """Return what R2 settles, None if it is not the other side's."""
@@ -109,7 +111,7 @@ class Ticket:
         if len(behind) != BEHIND_SIZE:
             return False
         floor = behind[1:5]
-        if not is_equal(hmac(self._auth, b"RB", r1, floor)[:MAC_SIZE], behind[5:]):
+        if not is_equal(self._authenticate.tag(b"RB", r1, floor)[:MAC_SIZE], behind[5:]):
             return False
         number = struct.unpack(">I", floor)[0]
         if not 0 < number - self._next[self._mine] <= AHEAD_MAX:
@@ -136,13 +138,13 @@ class Ticket:
         if number is None or number >= due:
             return b""
         floor = struct.pack(">I", due)
-        return bytes((BEHIND,)) + floor + hmac(self._auth, b"RB", r1, floor)[:MAC_SIZE]
+        return bytes((BEHIND,)) + floor + self._authenticate.tag(b"RB", r1, floor)[:MAC_SIZE]
 
     def _number(self, r1: bytes) -> "int | None":
         """Return the step that an R1 names, None if it is not the other side's."""
         if len(r1) != R1_SIZE or r1[1:9] != self.id:
             return None
-        if not is_equal(hmac(self._auth, r1[:29])[:MAC_SIZE], r1[29:]):
+        if not is_equal(self._authenticate.tag(r1[:29])[:MAC_SIZE], r1[29:]):
             return None
         number: int = struct.unpack(">I", r1[9:13])[0]
         return number

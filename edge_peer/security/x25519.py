@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_peer.security.field import Steps
 
 KEY_SIZE = 32
-STEP_BITS = 3  # of the ladder between two yields: about 5 ms on an RP2040
+STEP_BITS = 2  # of the ladder between two yields: 3 ms on an RP2040, and a collection is 12
 
 
 def clamp(key: bytes) -> bytes:
