@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
 
+NAMELESS = (WHOLE, RELAYED, ATTACHMENTS)  # collections called so have no group of their own
+
 
 @dataclass
 class Changes:
@@ -22,7 +24,7 @@ class Changes:
     def count(self, collection: str, is_relayed: bool, documents: int, size: int) -> None:
         if collection in HIDDEN:
             groups = [ATTACHMENTS]
-        elif collection in (WHOLE, RELAYED):  # such names have no group of their own
+        elif collection in NAMELESS:
             groups = [WHOLE]
         else:
             groups = [WHOLE, collection]

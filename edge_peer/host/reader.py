@@ -20,6 +20,7 @@ from zlib import crc32
 from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.limits import HIDDEN, WHOLE
 from edge_peer.core.log import META
+from edge_peer.host.changes import NAMELESS
 from edge_peer.host.schema import crc_start, is_whole
 from edge_peer.host.sqlite_file import Damage, SqliteFile
 from edge_peer.host.totals import Totals
@@ -115,7 +116,8 @@ class Reader(SqliteFile):
             count += len(rows)
             last = rows[-1][1] if rows else last
             if len(rows) < SCAN_COUNT:
-                if count >= self.totals(collection)[0] or newest != self.arrival_max:
+                is_counted = collection not in NAMELESS and newest == self.arrival_max
+                if not is_counted or count >= self.totals(collection)[0]:
                     return
                 self._note_damage(NO_ARRIVAL)
                 self._is_cut = not self._mend()

@@ -208,6 +208,19 @@ def test_an_index_that_has_lost_documents_without_a_trace_is_not_trusted(damaged
     assert peer.rows() == whole[1]
 
 
+@pytest.mark.parametrize("name", ["*", "*relayed", "*attachments"])
+def test_collections_that_are_called_like_groups_lack_nothing(damaged, whole, name):
+    peer = damaged(lambda data: None)
+    for _ in range(2):
+        peer.execute(f"INSERT INTO `{name}` DOCUMENTS ({{a: 1}})")
+        peer.store.attachments.attach(b"a" * 600, "text/plain")
+    peer.execute("DELETE FROM notes")
+    assert len(peer.execute(f"SELECT * FROM `{name}`").items) == 2
+    assert peer.store.status()["damaged"] == 0
+    assert peer.log.document_count() == ROW_COUNT + 3
+    assert peer.log.totals("*attachments")[0] == 3  # two pieces of one blob, and that it is kept
+
+
 def test_an_index_with_wrong_keys_is_made_anew(damaged, whole):
     start = places_of(whole[0], "sqlite_autoindex_doc_1")[1]
 
