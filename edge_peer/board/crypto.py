@@ -93,7 +93,8 @@ def forget() -> bool:
 
     It loads again when it is asked for. Return whether anything has gone.
     """
-    gc.collect()
+    if gc.mem_free() <= PLENTY_BYTES:
+        gc.collect()
     if gc.mem_free() > PLENTY_BYTES:
         return False
     package = sys.modules.get("edge_peer.security")
@@ -109,6 +110,7 @@ def _patiently(steps: "Steps") -> "Steps":
     usual = gc.threshold()
     free = gc.mem_free()
     if free <= PLENTY_BYTES:  # or so it seems while garbage lies about
+        yield
         gc.collect()
         free = gc.mem_free()
         yield

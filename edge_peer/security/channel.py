@@ -245,7 +245,9 @@ class Channel:
         raw = agreed.certificate.raw
         ticket = self._keyring.new_ticket(agreed.ticket_secret, is_initiator, raw, self._hint)
         yield from ticket.reserve(self._keyring.save)
+        yield
         self._keyring.end_handshake()
+        yield
         self._set_keys(agreed.send_key, agreed.receive_key)
         self._become_ready(agreed.certificate)
 

@@ -19,7 +19,7 @@ LAYERS = {
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
     "edge_peer": {"edge_peer.core", "edge_peer.security", "edge_peer.transport"}
     | {"edge_peer.attachments", "edge_peer.config", "edge_peer.observer", "edge_peer.peer"}
-    | {"edge_peer.guarding", "edge_peer.runtime"}
+    | {"edge_peer.downstream", "edge_peer.guarding", "edge_peer.runtime"}
     | {"edge_peer.subscriptions"}
     | {"edge_peer"},
     "edge_peer/board": {
