@@ -10,6 +10,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     GET  /api/v4/apps              {"apps": [{"id": the appID}]}
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
+    GET  …/apps/{appID}/devices    for administrators (devices_http.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
@@ -49,6 +50,7 @@ from starlette.responses import Response
 from edge_peer.bigpeer import (
     access,
     blobs,
+    devices_http,
     keys_http,
     live,
     metrics,
@@ -118,6 +120,7 @@ def make_app(big: "BigPeer") -> FastAPI:
     route("POST", "/apps/{appID}/keys", _managing(keys_http.create_key), openapi.CREATE_KEY)
     route("DELETE", "/apps/{appID}/keys/{id}", _managing(keys_http.revoke_key), openapi.REVOKE_KEY)
 
+    route("GET", "/apps/{appID}/devices", _managing(devices_http.list_devices), openapi.DEVICES)
     for method, path, handle, described in (
         ("GET", "", webhooks_http.list_webhooks, openapi.LIST_WEBHOOKS),
         ("POST", "", webhooks_http.create_webhook, openapi.CREATE_WEBHOOK),

@@ -342,6 +342,51 @@ LIST_DEAD: dict[str, Any] = {
     "openapi_extra": {"parameters": [_APP, _ID]},
 }
 
+# Devices
+
+_NUMBER = {"type": ["number", "null"]}
+_WORD = {"type": ["string", "null"]}
+_DEVICE = _object(
+    id={"type": "string", "example": "00f1e2d3c4b5a697"},
+    name=_WORD,
+    relay={"type": "boolean"},
+    linked={"type": "boolean", "description": "to this Big Peer, now"},
+    reportedAt=_TIME,
+    documents=_NUMBER,
+    usedBytes=_NUMBER,
+    quotaBytes=_NUMBER,
+    evicted=_NUMBER,
+    links={
+        "type": "array",
+        "items": _object(
+            medium={"type": ["string", "null"]}, neighbour={"type": ["string", "null"]}
+        ),
+    },
+)
+DEVICES: dict[str, Any] = {
+    "summary": "List what devices report of themselves",
+    "operation_id": "list_devices",
+    "responses": {
+        200: {
+            "description": "a page of them, in the order of ids",
+            **_json(
+                _object(
+                    devices={"type": "array", "items": _DEVICE},
+                    next={"type": ["string", "null"], "description": "for `after`"},
+                )
+            ),
+        },
+        **_errors(400, 401, 403, 404, 500),
+    },
+    "openapi_extra": {
+        "parameters": [
+            _APP,
+            _query_parameter("after", "the `next` of the page before", required=False),
+            _query_parameter("limit", "1 to 1000; 100 if it is not given", required=False),
+        ]
+    },
+}
+
 HEALTH: dict[str, Any] = {
     "summary": "Whether the Big Peer and its store answer",
     "responses": {503: {"description": "the store failed"}},

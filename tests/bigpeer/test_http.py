@@ -104,7 +104,13 @@ def test_health_needs_no_key(server):
 def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     description = server.client.get("/openapi.json").json()
     paths = ("store/execute", "attachments/upload", "attachments/{id}")
-    paths += ("store/observe", "apps", "apps/{appID}/keys", "apps/{appID}/keys/{id}")
+    paths += (
+        "store/observe",
+        "apps",
+        "apps/{appID}/devices",
+        "apps/{appID}/keys",
+        "apps/{appID}/keys/{id}",
+    )
     paths += tuple(f"apps/{{appID}}/webhooks{more}" for more in ("", "/{id}", *_OF_WEBHOOK))
     assert set(description["paths"]) == {
         "/health",

@@ -1,0 +1,92 @@
+"""
+Devices over HTTP, for administrators: what they say of themselves, and who is linked here.
+
+    GET /api/v4/apps/{appID}/devices?after=ID&limit=100
+
+    {"devices": [{"id": 16 hexadecimal digits, "name", "relay", "linked": to this Big Peer,
+                  "reportedAt": TIME | null, "documents", "usedBytes", "quotaBytes", "evicted",
+                  "links": [{"medium", "neighbour": its name}, …]}, …],
+     "next": the last id, for `after`, or null}
+
+Reports are documents (`__small_peer_info`) that devices write, so anything may stand in
+them: what is not of its kind is null. `links` of all devices are the graph of the mesh.
+"""
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge_peer.bigpeer.answers import encode, json_response
+from edge_peer.bigpeer.feed import STAMP_MS_MIN, is_number
+from edge_peer.bigpeer.keys_http import time_text
+from edge_peer.bigpeer.refusal import Refusal
+from edge_peer.core import document as documents
+from edge_peer.core.clock import unix_ms_of
+from edge_peer.core.view import view
+from edge_peer.host import codec
+from edge_peer.peer import INFO_COLLECTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.core.document import Document
+
+PAGE_COUNT, PAGE_COUNT_MAX = 100, 1_000
+LINK_COUNT_MAX = 64  # of one device
+TEXT_CHARS_MAX = 64
+_NUMBERS = {
+    "documents": "documents",
+    "usedBytes": "used_bytes",
+    "quotaBytes": "quota_bytes",
+    "evicted": "evicted",
+}
+
+
+async def list_devices(big: "BigPeer", request: Request) -> Response:
+    after, text = request.query_params.get("after", ""), request.query_params.get("limit", "")
+    if text and not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= PAGE_COUNT_MAX):
+        raise Refusal(400, "request", f'"limit" is a number from 1 to {PAGE_COUNT_MAX}')
+    limit = int(text) if text else PAGE_COUNT
+    found = list(islice(_reports(big, after), limit + 1))
+    last = found[limit - 1]["id"] if len(found) > limit else None
+    return json_response(encode({"devices": found[:limit], "next": last}))
+
+
+def _reports(big: "BigPeer", after: str) -> "Iterator[dict[str, Any]]":
+    linked = {pump.session.neighbour.hex() for pump in big.links.pumps}
+    for id, body in big.store.scan(INFO_COLLECTION):  # in the order of ids
+        if id > after:
+            document = documents.decode(body)
+            if not documents.is_deleted(document):
+                yield _device(id, document, id in linked)
+
+
+def _device(id: str, document: "Document", is_linked: bool) -> dict[str, Any]:
+    report = view(document, codec.unpack)
+    stamp_ms = unix_ms_of(max(cell.stamp for cell in document.values()))
+    numbers = {name: report.get(field) for name, field in _NUMBERS.items()}
+    return {
+        "id": id,
+        "name": _text(report.get("name")),
+        "relay": report.get("relay") is True,
+        "linked": is_linked,
+        "reportedAt": time_text(int(stamp_ms)) if stamp_ms > STAMP_MS_MIN else None,
+        **{name: value if is_number(value) else None for name, value in numbers.items()},
+        "links": _links(report.get("links")),
+    }
+
+
+def _links(links: object) -> list[dict[str, Any]]:
+    pairs = links if isinstance(links, list | tuple) else []
+    return [
+        {"medium": _text(pair[0]), "neighbour": _text(pair[1])}
+        for pair in pairs[:LINK_COUNT_MAX]
+        if isinstance(pair, list | tuple) and len(pair) == 2
+    ]
+
+
+def _text(value: object) -> str | None:
+    return value[:TEXT_CHARS_MAX] if isinstance(value, str) else None
