@@ -93,7 +93,7 @@ class Gate:
             if not forms.is_token(given, self._session_cookie.value(request)):
                 return PlainTextResponse("this form is not from one of our pages\n", 403)
         if path == "/keys":
-            return keys_page.respond(self._big, request, session, fields)
+            return await keys_page.respond(self._big, request, session, fields)
         return self._sign_out(request, session)
 
     # Before there is a session

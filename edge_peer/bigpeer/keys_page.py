@@ -1,5 +1,5 @@
 """
-The portal's page about API keys and sessions.
+The portal's page about API keys, sessions and one's own password.
 
 A new key is in the page that answers the form, and in no other. All of it passes
 through templates that escape: names come from people and programs.
@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from edge_peer.bigpeer import forms
 from edge_peer.bigpeer.keys_http import map_of
+from edge_peer.bigpeer.limits import address_of
 from edge_peer.bigpeer.pages import page
 from edge_peer.bigpeer.permissions import Permissions
 from edge_peer.bigpeer.sessions import Session
@@ -32,7 +33,9 @@ _EXAMPLE = {
 }
 
 
-def respond(big: "BigPeer", request: Request, session: Session, fields: dict[str, str]) -> Response:
+async def respond(
+    big: "BigPeer", request: Request, session: Session, fields: dict[str, str]
+) -> Response:
     """fields: those of the form, checked to be from one of our pages; none for GET."""
     if request.method != "POST":
         return _page(big, request, session)
@@ -47,7 +50,29 @@ def respond(big: "BigPeer", request: Request, session: Session, fields: dict[str
         big.keys.revoke(fields.get("id", ""))
     elif action == "end":
         big.sessions.end_others(session)
+    elif action == "password" and session.person is not None:
+        return await _change_password(big, request, session, fields)
     return RedirectResponse("keys", 303)
+
+
+async def _change_password(
+    big: "BigPeer", request: Request, session: Session, fields: dict[str, str]
+) -> Response:
+    """It ends all sessions of the person, this one with them. Raises Refusal (429)."""
+    assert session.person is not None
+    address = address_of(request.client)
+    big.limits.check_wrong(address)
+    try:
+        if fields.get("password") != fields.get("again"):
+            raise ValueError("the two new passwords differ")
+        if not await big.people.knows(session.person, fields.get("current", "")):
+            big.limits.was_wrong(address)
+            raise ValueError("that is not your password")
+        await big.people.change(session.person, fields.get("password", ""))
+    except ValueError as error:
+        return _page(big, request, session, status=400, password_message=str(error))
+    big.sessions.look_again()
+    return RedirectResponse("./", 303)
 
 
 def _wanted(fields: dict[str, str]) -> tuple[Permissions | None, int | None]:
@@ -75,9 +100,10 @@ def _page(
     fields = values.pop("fields", {})
     if not fields.get("permissions"):
         fields["permissions"] = json.dumps(_EXAMPLE, indent=1)
-    empty = {"message": "", "new_key": "", "new_name": ""}
+    empty = {"message": "", "new_key": "", "new_name": "", "password_message": ""}
     return page(
         "keys", status, keys=shown, hidden_count=len(keys) - len(shown), who=session.who,
+        is_person=session.person is not None,
         others_count=big.sessions.count() - 1, app_id=big.app_id, fields=fields,
         form_token=request.scope[forms.SCOPE_KEY], **(empty | values),
     )  # fmt: skip

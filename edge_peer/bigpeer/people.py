@@ -61,6 +61,13 @@ class People:
             self.set_up_token = ""
             set_password(self._vault, name, hashed, self._wall_ms())
 
+    async def change(self, name: str, password: str) -> None:
+        """Give somebody a new password, which ends their sessions. Raises ValueError."""
+        check(name, password)
+        async with self._one_at_a_time:
+            hashed = await asyncio.to_thread(hash_of, password)
+            set_password(self._vault, name, hashed, self._wall_ms())
+
     async def knows(self, name: str, password: str) -> bool:
         """Raises Refusal when too many others are waiting."""
         if len(password) > PASSWORD_CHARS_MAX or len(name) > NAME_CHARS_MAX:

@@ -77,16 +77,16 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         self._vault.run("DELETE FROM session WHERE digest = ?", session.digest)
-        self._tell()
+        self.look_again()
 
     def end_all(self) -> None:
         self._vault.run("DELETE FROM session")
-        self._tell()
+        self.look_again()
 
     def end_others(self, session: Session) -> int:
         """End all sessions but this one, of whomever; return how many that were."""
         count = self._vault.run("DELETE FROM session WHERE digest <> ?", session.digest)
-        self._tell()
+        self.look_again()
         return count
 
     def count(self) -> int:
@@ -106,7 +106,8 @@ class Sessions:
         if not watchers:
             self._watchers.pop(session.digest, None)
 
-    def _tell(self) -> None:
+    def look_again(self) -> None:
+        """Let open pages see whether their sessions live."""
         for watchers in list(self._watchers.values()):
             for is_over in list(watchers):
                 is_over()

@@ -309,6 +309,40 @@ def test_a_form_that_is_too_large_is_not_read_to_its_end(browser):
     assert browser.send_form("/keys", action="create", name="x" * 100_000).status_code == 403
 
 
+# One's own password
+
+
+def test_a_changed_password_ends_all_sessions_of_its_person(server, browser, browse):
+    path = "/keys"
+    server.do(lambda: server.big.people.change("ada", PASSWORD))
+    other = browse()
+    for one in (browser, other):
+        one.sign_in()
+        one.open(path)
+    new = "velvet orbit cement four"
+    for current, password, again in (
+        ("wrong", new, new),
+        (PASSWORD, new, new + "!"),
+        (PASSWORD, "short", "short"),
+    ):
+        fields = {"current": current, "password": password, "again": again}
+        assert browser.send_form(path, action="password", **fields).status_code == 400
+        assert 'role="alert"' in browser.shown and browser.is_in()
+    browser.send_form(path, action="password", current=PASSWORD, password=new, again=new)
+    assert not browser.is_in() and not other.is_in()
+    assert browser.sign_in().status_code == 401
+    assert browser.sign_in(password=new).status_code == 200
+    server.do(lambda: server.big.people.change("ada", PASSWORD))
+
+
+def test_who_came_with_a_key_has_no_password_to_change(server, browser):
+    browser.open("/", key=server.api_key)
+    assert "Your password" not in browser.open("/keys").text
+    before = server.do(lambda: server.big.vault.rows("SELECT * FROM person"))
+    browser.send_form("/keys", action="password", current="", password="x" * 20, again="x" * 20)
+    assert server.do(lambda: server.big.vault.rows("SELECT * FROM person")) == before
+
+
 # On a clock of its own
 
 
