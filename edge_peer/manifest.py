@@ -10,8 +10,8 @@ package("edge_peer/core", base_path="..")
 package("edge_peer/transport", base_path="..")
 package("edge_peer/security", base_path="..")
 
-board = ["__init__.py", "crypto.py", "keys.py", "pinned.py", "storage.py", "system.py"]
-board += ["vector.py", "vector_plain.py"]
+board = ["__init__.py", "blocks.py", "crypto.py", "keys.py", "pinned.py", "storage.py"]
+board += ["system.py", "vector.py", "vector_plain.py"]
 for name in ("serial",):
     if getattr(options, name):
         board.append(name + ".py")

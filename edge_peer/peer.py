@@ -21,7 +21,7 @@ from edge_peer.core.link import Opened
 from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
 from edge_peer.core.session import Local, Session
 from edge_peer.core.store import Store
-from edge_peer.runtime import load
+from edge_peer.runtime import load, unload
 from edge_peer.transport.pump import Pump
 
 TYPE_CHECKING = False
@@ -160,6 +160,7 @@ class SmallPeer:
             self._system.entropy,
             policies=policies_of(config.storage),
         )
+        unload("pinned")
         self._opened_ms = self._system.now_ms()
         if config.relay:
             self.store.is_wanted = self._is_wanted

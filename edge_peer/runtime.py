@@ -23,3 +23,10 @@ def load(name: str) -> "Any":
     else:
         package = "edge_peer.host."
     return __import__(package + name, None, None, (name,))
+
+
+def unload(name: str) -> None:
+    """Give a board back the memory of a module of board/ that is needed only once."""
+    if IS_BOARD and "edge_peer.board." + name in sys.modules:
+        del sys.modules["edge_peer.board." + name]
+        delattr(sys.modules["edge_peer.board"], name)

@@ -3,9 +3,9 @@ Raw flash where littlefs has it all: blocks that files hold in their place.
 
 A file of exactly one block lies in one block of the device, which littlefs neither
 reads nor moves until the file is opened, and whose address stands in the metadata
-of the directory only. PinnedBlocks makes such files ("pins"), looks up where they
-lie, and from then on reads, programs and erases these blocks past littlefs. To
-littlefs their space is used, which is true.
+of the directory only. Here such files ("pins") are made and looked up; from then on
+these blocks are read, programmed and erased past littlefs. To littlefs their space is
+used, which is true.
 
     /edge_log/README     not to touch this
     /edge_log/000 …      one block each
@@ -26,11 +26,12 @@ import os
 import struct
 from binascii import crc32
 
+from edge_peer.board.blocks import Blocks
 from edge_peer.core.errors import ConfigError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_peer.core.segment import BlockDevice, Bytes
+    from edge_peer.core.segment import BlockDevice
 
     Place = tuple[int, int]  # block (-1: none yet), bytes in the file
     Pair = tuple[int, int]  # the two blocks of a metadata pair
@@ -59,43 +60,32 @@ _HARD_TAIL = 0x601
 _NO_SIZE = 0x3FF
 
 
-class PinnedBlocks:
-    """A block device for FlashLog."""
+def open_pinned(device: "BlockDevice", folder: str, count: int) -> Blocks:
+    """Open the pins of a folder, or make them; return them as a device for FlashLog.
 
+    device: the flash as littlefs has it. folder: at the top of that file system,
+    which is mounted. A higher count than last time makes more pins.
+    Raises ConfigError for a count out of range, and StorageError, with nothing
+    written past littlefs, if there is no room or a pin is not where it was.
+    """
+    return Blocks(device, _Pins(device, folder, count).blocks)
+
+
+class _Pins:
     def __init__(self, device: "BlockDevice", folder: str, count: int) -> None:
-        """Open the pins of a folder, or make them.
-
-        device: the flash as littlefs has it. folder: at the top of that file system,
-        which is mounted. A higher count than last time makes more pins.
-        Raises ConfigError for a count out of range, and StorageError, with nothing
-        written past littlefs, if there is no room or a pin is not where it was.
-        """
         if not isinstance(count, int) or not 0 < count <= PIN_COUNT_MAX:
             raise ConfigError("blocks is a number from 1 to %d" % PIN_COUNT_MAX)
         self._device = device
         self._folder = folder.rstrip("/")
-        self._blocks: list[int] = []
+        self.blocks: list[int] = []
         try:
-            self._blocks = self._open()
-            if len(self._blocks) > count:
-                raise self._error("has %d blocks and cannot shrink" % len(self._blocks))
-            if len(self._blocks) < count:
-                self._blocks = self._grow(count)
+            self.blocks = self._open()
+            if len(self.blocks) > count:
+                raise self._error("has %d blocks and cannot shrink" % len(self.blocks))
+            if len(self.blocks) < count:
+                self.blocks = self._grow(count)
         except OSError as error:
             raise self._error("is not usable: %s" % error)
-
-    def readblocks(self, block: int, buffer: bytearray, offset: int) -> None:
-        self._device.readblocks(self._blocks[block], buffer, offset)
-
-    def writeblocks(self, block: int, buffer: "Bytes", offset: int) -> None:
-        self._device.writeblocks(self._blocks[block], buffer, offset)
-
-    def ioctl(self, operation: int, argument: int) -> int:
-        if operation == 4:
-            return len(self._blocks)
-        if operation == 6:
-            argument = self._blocks[argument]
-        return self._device.ioctl(operation, argument)
 
     # Opening
 
@@ -135,7 +125,7 @@ class PinnedBlocks:
         """Make the pins that are missing, then the map of all; return their blocks."""
         self._make_folder()
         places = self._places()
-        new = ["%03d" % index for index in range(len(self._blocks), count)]
+        new = ["%03d" % index for index in range(len(self.blocks), count)]
         for name in new:
             if places.get(name, (-1, 0))[1]:
                 self._check_new(name, places[name])
@@ -150,7 +140,7 @@ class PinnedBlocks:
         places = self._places()
         for name in new:
             self._check_new(name, places.get(name, (-1, 0)))
-        blocks = self._blocks + [places[name][0] for name in new]
+        blocks = self.blocks + [places[name][0] for name in new]
         with open(self._path("map.tmp"), "wb") as file:
             file.write(_pack_map(blocks))
         os.rename(self._path("map.tmp"), self._path("map"))

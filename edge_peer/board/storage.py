@@ -58,11 +58,11 @@ def open_log(settings: "dict[str, Any]", evict: "Evict", before_erase: "BeforeEr
 def _device(settings: "dict[str, Any]") -> "tuple[BlockDevice, int]":
     """Return a device and how many bytes it programs at once, at least."""
     if "pinned" in settings:
-        from edge_peer.board.pinned import PinnedBlocks
+        from edge_peer.board.pinned import open_pinned
 
         device, program_size = _file_system()
         count = settings.get("blocks", PINNED_COUNT)
-        return PinnedBlocks(device, settings["pinned"], count), program_size
+        return open_pinned(device, settings["pinned"], count), program_size
     if "partition" in settings:
         return _partition(settings["partition"]), 1
     if "path" in settings:

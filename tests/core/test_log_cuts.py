@@ -16,7 +16,7 @@ from helpers import Random, slow
 from lfs import LittleFs
 from nor_flash import TEARS, Flash
 
-from edge_peer.board.pinned import PinnedBlocks
+from edge_peer.board.pinned import open_pinned
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import META, FlashLog
@@ -56,11 +56,11 @@ class Pinned:
         self.flash = Flash(BLOCK_COUNT + 12, program_size)
         with LittleFs(self.flash, is_new=True) as files:
             _write(files, FILE, b"first")
-            PinnedBlocks(self.flash, FOLDER, BLOCK_COUNT)
+            open_pinned(self.flash, FOLDER, BLOCK_COUNT)
 
     def open(self, flash, evict, before_erase):
         with LittleFs(flash):
-            pins = PinnedBlocks(flash, FOLDER, BLOCK_COUNT)
+            pins = open_pinned(flash, FOLDER, BLOCK_COUNT)
         return FlashLog(pins, LIMITS, evict, before_erase, flash.program_size)
 
     def change_file(self, data):

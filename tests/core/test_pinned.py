@@ -1,4 +1,4 @@
-"""PinnedBlocks: making pins, power cuts meanwhile, and a log beside the files of a littlefs."""
+"""open_pinned: making pins, power cuts meanwhile, and a log beside the files of a littlefs."""
 
 import struct
 import sys
@@ -9,7 +9,7 @@ from lfs import LittleFs
 from nor_flash import BLOCK_SIZE, TEARS, Flash
 
 from edge_peer.board import storage
-from edge_peer.board.pinned import PinnedBlocks, find_files
+from edge_peer.board.pinned import find_files, open_pinned
 from edge_peer.core.errors import ConfigError, StorageError
 from edge_peer.core.limits import RELAYED, WHOLE
 from edge_peer.core.log import FlashLog
@@ -52,7 +52,7 @@ class Raw:
 
 
 def open_pins(flash, count=PIN_COUNT):
-    return PinnedBlocks(Raw(flash), FOLDER, count)
+    return open_pinned(Raw(flash), FOLDER, count)
 
 
 def open_log(device):
@@ -156,7 +156,7 @@ def test_too_many_pins_are_refused_and_the_room_is_given_back():
 def test_a_count_that_is_none_is_refused():
     for count in (0, 1001, "8"):
         with raises(ConfigError, "blocks"):
-            PinnedBlocks(Flash(8), FOLDER, count)
+            open_pinned(Flash(8), FOLDER, count)
 
 
 def test_the_folder_must_be_at_the_top_of_this_very_flash():
@@ -164,10 +164,10 @@ def test_the_folder_must_be_at_the_top_of_this_very_flash():
     with LittleFs(flash, is_new=True) as files:
         files.mkdir("/lfs/deeper")
         with raises(StorageError, "no folder edge_log at the top"):
-            PinnedBlocks(Raw(flash), "/lfs/deeper/edge_log", 6)
+            open_pinned(Raw(flash), "/lfs/deeper/edge_log", 6)
         for other in (Flash(24), Flash(24, image=b"\0" * (24 * BLOCK_SIZE))):
             with raises(StorageError, "littlefs"):
-                PinnedBlocks(Raw(other), FOLDER, 6)
+                open_pinned(Raw(other), FOLDER, 6)
             assert other.operation_count == 0
 
 
