@@ -63,7 +63,7 @@ SLICE_BYTES = 256
 SLICE_RECORDS = 6  # looked at in the oldest segment
 SLICE_LOOKS = 8  # looked at for what may go
 ASK_RECORDS = 3  # to ask for a document takes as long again as to look at so many
-SLICE_DROPS = 8  # documents that go
+SLICE_DROPS = 6  # documents that go
 FREE_COUNT_LOW = 3  # with fewer free segments the oldest is given up slice by slice
 # Near a limit: room that slices make, and documents found ahead of that, so that the
 # entries of before_erase() are written once for all of these.
