@@ -155,12 +155,9 @@ class Judge:
                 if collection == AUTHORS:
                     self.is_proven(id, document)  # for whom it is, and what we know of him
             return records
-        taken = []
-        for collection, id, document in sorted(records, key=lambda record: record[0] != AUTHORS):
-            if collection == AUTHORS:
-                if self.is_proven(id, document):
-                    taken.append((collection, id, document))
-            else:
+        taken = [one for one in records if one[0] == AUTHORS and self.is_proven(one[1], one[2])]
+        for collection, id, document in records:
+            if collection != AUTHORS:
                 cells = self._allowed(gate, collection, id, document)
                 if cells:
                     taken.append((collection, id, cells))
