@@ -55,6 +55,7 @@ class Subscriptions:
         self._changed = changed
         self._all: list[Subscription] = []
         self._downstream = _downstream(store, codec) if relays else None
+        self._is_untold = False  # the store failed in the middle of telling of a change
         self.matches = matcher(())  # matches(collection, id, document): whether one is wanted
 
     def add(self, statement: str, arguments: "dict[str, Any]") -> Subscription:
@@ -103,12 +104,14 @@ class Subscriptions:
     def _asked(self, neighbour: bytes, requests: "Requests", has_gap: bool, now_ms: int) -> None:
         """Take what a neighbour of a relay wants."""
         assert self._downstream is not None
-        is_changed = self._downstream.heard(neighbour, requests)
+        was_untold, self._is_untold = self._is_untold, True
+        is_changed = self._downstream.heard(neighbour, requests) or was_untold
         if has_gap and self._downstream.may_refetch(now_ms):
             self._store.fetch_again()
             is_changed = True
         if is_changed:
             self._changed()
+        self._is_untold = False
 
     def settle(self, wanted: "Iterable[Wanted]") -> None:
         """Make the store ready to receive what is wanted now."""
