@@ -9,7 +9,7 @@ asks for what must be durable when they go (`take`), or gives up.
 from binascii import crc32
 
 from edge_peer.core import document as documents
-from edge_peer.core.limits import DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, REFUSE, WHOLE
+from edge_peer.core.limits import AUTHORS, DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, REFUSE, WHOLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Departure:
 
     def may_go(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
         policy = self._policies.get(collection) or self._policies.get(WHOLE, REFUSE)
+        if collection == AUTHORS:
+            policy = PIN
         is_lost = not self._store.is_durable(document)
         if documents.is_deleted(document):
             goes = not is_lost

@@ -41,6 +41,10 @@ PIECES = "*pieces"
 KEPT = "*kept"
 HIDDEN = (PIECES, KEPT)
 PIECE_BYTES = 512  # of an attachment: with what a record adds, seven fill a flash segment
+# Authors' certificates (security/judge.py): pinned, whatever is configured, as nobody can judge
+# the documents of an author without his. One takes some 200 bytes.
+AUTHORS = "__authors"
+
 REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
     "refuse",
     "drop-oldest",

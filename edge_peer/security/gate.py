@@ -14,6 +14,7 @@ A list is told when it is higher than what the neighbour has told of its own.
 """
 
 from edge_peer.core.errors import FormatError, RemoteProtocolError
+from edge_peer.core.limits import AUTHORS
 from edge_peer.core.messages import (
     REFUSED,
     RELAYS,
@@ -25,7 +26,6 @@ from edge_peer.core.messages import (
 )
 from edge_peer.core.packing import Reader, put_varint
 from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY
-from edge_peer.security.guard import AUTHORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

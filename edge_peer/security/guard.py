@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edge_peer.security.refusals import Refusals
     from edge_peer.security.revocation import Revocations, Verify
 
-AUTHORS = "__authors"  # authors' certificates: see judge.py
 FIELD = "certificate"
 INCARNATION_SIZE = 4
 _LIST_ID = "revoked"  # the store's entry that keeps the revocation list

@@ -23,10 +23,11 @@ from edge_peer.core import document as documents
 from edge_peer.core.codec import pack
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
 from edge_peer.core.ids import author_of
+from edge_peer.core.limits import AUTHORS
 from edge_peer.core.view import view
 from edge_peer.security import certificate as certificates
 from edge_peer.security.certificate import BIG_PEER
-from edge_peer.security.guard import AUTHORS, FIELD, INCARNATION_SIZE
+from edge_peer.security.guard import FIELD, INCARNATION_SIZE
 from edge_peer.security.permission import Permissions
 from edge_peer.security.refusals import IMPOSED, NOT_ALLOWED, UNKNOWN, Refusal
 

@@ -5,10 +5,10 @@ from helpers import raises
 from memory import MemoryLog
 
 from edge_peer.core.errors import CertificateError, RemoteProtocolError, StoreFull
+from edge_peer.core.limits import AUTHORS
 from edge_peer.core.log import META
 from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE, Told
 from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
-from edge_peer.security.guard import AUTHORS
 from edge_peer.security.permission import READ, WRITE, Rule
 from edge_peer.security.refusals import NOT_ALLOWED, UNKNOWN
 from edge_peer.security.revocation import SIZE_MAX

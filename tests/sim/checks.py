@@ -11,7 +11,7 @@ believes, and say `world.fail(name, text)`.
 from binascii import crc32
 
 from edge_peer.core.document import dots_of
-from edge_peer.security.guard import AUTHORS
+from edge_peer.core.limits import AUTHORS
 from sim.nodes import COUNTER
 from sim.oracle import LIFE
 

@@ -13,7 +13,7 @@ from nor_flash import PowerCut
 
 from edge_peer.core.errors import StorageError
 from edge_peer.core.execute import Executor
-from edge_peer.core.limits import WHOLE
+from edge_peer.core.limits import AUTHORS, WHOLE
 from edge_peer.core.log import FlashLog
 from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.core.session import Local
@@ -22,7 +22,6 @@ from edge_peer.core.view import fields_of
 from edge_peer.guarding import open_guard
 from edge_peer.peer import Links
 from edge_peer.runtime import load
-from edge_peer.security.guard import AUTHORS
 from edge_peer.subscriptions import Subscriptions
 from sim.media import ServerLog, SimulatedFlash
 
