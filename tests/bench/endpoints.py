@@ -21,6 +21,7 @@ LIMIT_S = 300  # for what can only hang when something is broken
 ARRAY_SIZE = 1_000  # documents that one statement inserts
 INSERT = "INSERT INTO readings DOCUMENTS (:new) ON ID CONFLICT DO UPDATE"
 ALL = "SELECT * FROM readings"
+COUNT = "SELECT COUNT(*) AS n FROM readings"
 
 
 class Small:
@@ -33,6 +34,11 @@ class Small:
         identity = identity_file(Path(folder), name, role)
         fields = {"identity": identity, "storage": storage, "links": links}
         self.peer = SmallPeer(Config(fields | {"info_interval_s": 0, "relay": relay}))
+
+    def meet(self, other):
+        """Know another's certificate, as if it had been linked to this one."""
+        store, certificate = other.peer.store, other.peer._links.local.keyring.certificate
+        self.peer._guard.judge.meet(store.author, store.incarnation, certificate)
 
     def write(self, readings):
         for start in range(0, len(readings), ARRAY_SIZE):
@@ -79,3 +85,8 @@ async def until(condition):
     async with asyncio.timeout(LIMIT_S):
         while not condition():
             await asyncio.sleep(POLL_S)
+
+
+def has_all(big, count):
+    """Return whether a Big Peer has so many readings, beside certificates."""
+    return big.transaction_id() >= count and big.execute(COUNT).items[0]["n"] == count

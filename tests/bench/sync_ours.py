@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 
 from counting_proxy import CountingProxy
-from endpoints import ALL, ARRAY_SIZE, INSERT, Small, big_peer, until
+from endpoints import ALL, ARRAY_SIZE, INSERT, Small, big_peer, has_all, until
 from workload import changed, differing, temperatures
 
 QUIET_S = 1.4  # the durable vector is told at most once a second, an acknowledgement 0.1 s late
@@ -128,11 +128,12 @@ async def _in_random_order(home, big, proxy, readings, plan):
     relay = Small(home, "relay", proxy.port, relay=True, deflate=False)
     writer.write(readings)
     records = documents_of(writer.peer.store)
+    relay.meet(writer)
     random.Random(plan.seed).shuffle(records)
     for start in range(0, len(records), ARRAY_SIZE):
         relay.peer.store.merge(records[start : start + ARRAY_SIZE])
     writer.close()
-    full = await session(relay, proxy, lambda: big.transaction_id() >= len(readings))
+    full = await session(relay, proxy, lambda: has_all(big, len(readings)))
     assert_copied(readings, big)
     relay.close()
     return {"full_copy_random_order_bytes": full.sync()}
