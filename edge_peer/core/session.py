@@ -112,6 +112,8 @@ class Session:
             payload = self._channel.receive_frame(frame, now_ms)
             if payload is not None:
                 self._suspect_ms = None
+                if self._channel.was_repeated:
+                    self._link.expect_losses()
                 self._link.receive_frame(payload, now_ms)
             elif self._channel.is_suspect and self._suspect_ms is None:
                 self._suspect_ms = now_ms + SUSPECT_MS

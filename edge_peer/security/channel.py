@@ -20,7 +20,7 @@ whether it is still there.
 
 from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.security.record import OVERHEAD_BYTES, RECORD, Opener, Sealer
-from edge_peer.security.wire import BEHIND, M1, M1_SIZE, M2, M3, NO, R1, R2, Joiner, cut
+from edge_peer.security.wire import BEHIND, M1, M1_SIZE, M2, M3, NO, PART_SIZE, R1, R2, Joiner, cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 REPEAT_MS_FIRST = 500
 REPEAT_MS_MAX = 8_000
+ASK_MS_MIN = 100  # between what is said and what is said again because of the answer
 ANSWERS_MAX = 6  # times that M2 is said without being asked for it
 M1_INTERVAL_MS = 2_000  # between two M1 of others that are answered on one link
 GIVE_UP_MS = 30_000  # a listener's patience with who has connected and proves nothing
@@ -75,6 +76,7 @@ class Channel:
         self.certificate: Certificate | None = None  # the other side's, once `is_ready`
         self.is_suspect = False
         self.is_ready = False
+        self.was_repeated = False  # something had to be said again: the wire may lose frames
         self.passed_over_count = 0
         self._keyring = keyring
         self._frame_size_max = frame_size_max
@@ -108,6 +110,8 @@ class Channel:
         is_record = frame[0] & RECORD
         message = frame if is_record else self._joiner.join(frame)
         if message is None:
+            if self._joiner.lacks_parts:
+                self._ask_again(now_ms)
             return None
         kind = RECORD if is_record else message[0]
         if self._work is not None and not self.is_ready or kind not in ACCEPTS[self._state]:
@@ -138,12 +142,16 @@ class Channel:
         if self._due_ms is not None and now_ms >= self._due_ms:
             self._repeats += 1
             self._said_ms = now_ms
-            frames += cut(self._sent, self._frame_size_max)
+            size = self._frame_size_max
+            if self._repeats > 1:
+                self.was_repeated = True
+                size = min(size, PART_SIZE)
+            frames += cut(self._sent, size)
             self._due_ms = None
             is_asking = self._state in (STARTED, RESUMING)
             if is_asking or (self._state == ANSWERED and self._repeats < ANSWERS_MAX):
                 self._due_ms = now_ms + self._interval_ms
-                self._interval_ms = min(2 * self._interval_ms, REPEAT_MS_MAX)
+                self._interval_ms = min(self._interval_ms * 3 // 2, REPEAT_MS_MAX)
         return frames
 
     def seal(self, payload: bytes) -> bytes:
@@ -157,6 +165,20 @@ class Channel:
     def handle_timeout(self, now_ms: int) -> None:
         if self._give_up_ms is not None and now_ms >= self._give_up_ms:
             raise RemoteProtocolError("no handshake for %d s" % (GIVE_UP_MS // 1000))
+
+    def _ask_again(self, now_ms: int) -> None:
+        """An answer came with holes: what is said again brings the same one again.
+
+        M3, too: whoever repeats M2 has not had it.
+        """
+        if self._state in (STARTED, ANSWERED) or (self._theirs[:1] == bytes((M2,))):
+            self._say_again(now_ms, ASK_MS_MIN)
+
+    def _say_again(self, now_ms: int, after_ms: int = 0) -> None:
+        """It was heard of: repeat the last message, at the earliest so long after it was said."""
+        self._due_ms = max(now_ms, self._said_ms + after_ms)
+        self._interval_ms = REPEAT_MS_FIRST
+        self._repeats = min(self._repeats, 1)
 
     # Beginning
 
@@ -196,7 +218,7 @@ class Channel:
     def _take_m1(self, m1: bytes, now_ms: int) -> None:
         if m1 == self._theirs:
             if self._state == ANSWERED:
-                self._due_ms = now_ms
+                self._say_again(now_ms)
             return
         number = self._keyring.network_of(m1) if len(m1) == M1_SIZE else None
         if number is None or self._keyring.was_seen(m1):
@@ -218,7 +240,7 @@ class Channel:
     def _take_m2(self, m2: bytes, now_ms: int) -> None:
         if self.is_ready:
             if m2 == self._theirs:
-                self._due_ms = now_ms  # M3 was lost
+                self._say_again(now_ms)  # M3 was lost
             return
         self._theirs = m2
         self._due_ms = None
@@ -256,7 +278,7 @@ class Channel:
     def _take_r1(self, r1: bytes, now_ms: int) -> None:
         if r1 == self._theirs:
             if self._state == OFFERED:
-                self._due_ms = now_ms
+                self._say_again(now_ms)
             return
         ticket = self._keyring.ticket(r1[1:9])
         if self.is_ready:
@@ -319,8 +341,7 @@ class Channel:
 
     def _take_record(self, record: bytes, now_ms: int) -> "bytes | None":
         if self._state == ANSWERED:  # M3 was lost, it seems: M2 brings another one
-            if self._due_ms is None:
-                self._due_ms = self._said_ms + REPEAT_MS_FIRST
+            self._say_again(now_ms, REPEAT_MS_FIRST)
             return None
         assert self._opener is not None
         payload = self._opener.open(record)

@@ -121,6 +121,50 @@ def test_every_message_arrives_once_and_in_order_whatever_the_wire_does():
             assert numbers == list(range(30)), (seed, numbers)
 
 
+def test_a_line_that_damages_one_byte_in_100_carries_messages_that_are_longer():
+    """The longer a frame, the less likely it is whole: of 256 bytes one in 13."""
+    for seed in range(10):
+        random = Random(seed)
+        a, b = pair(frame_size_max=256, message_size_max=1024)
+        a.expect_losses()
+        exchange(a, b)
+        received = []
+        now_ms = sent = 0
+        while len(received) < 10:
+            now_ms += 20
+            assert now_ms < 120_000, (seed, len(received))
+            for source, sink in ((a, b), (b, a)):
+                source.handle_timeout(now_ms)
+                for frame in source.frames_to_send(now_ms):
+                    if all([random.below(100) for _ in frame]):
+                        sink.receive_frame(frame, now_ms)
+            received += [e.message for e in events(b) if type(e) is MessageReceived]
+            if a.can_send() and sent < 10:
+                a.send_message(bytes((sent,)) * 600)
+                sent += 1
+        assert received == [bytes((n,)) * 600 for n in range(10)]
+
+
+def test_fragments_grow_again_when_the_line_is_clean():
+    a, b = opened(frame_size_max=256, message_size_max=1024)
+    now_ms = 0
+    for _ in range(4):  # nobody hears it
+        a.send_message(b"x") if a.can_send() else None
+        a.frames_to_send(now_ms)
+        now_ms = a.deadline_ms()
+        a.handle_timeout(now_ms)
+    exchange(a, b, now_ms)
+    longest = []
+    for _ in range(40):
+        a.send_message(b"y" * 251)
+        frames = a.frames_to_send(now_ms)
+        longest.append(max([len(frame) for frame in frames]))
+        for frame in frames:
+            b.receive_frame(frame, now_ms)
+        exchange(a, b, now_ms)
+    assert longest[0] < 64 and longest[-1] == 256 and longest == sorted(longest)
+
+
 def test_no_more_than_a_window_is_in_flight():
     a, _b = opened(frame_size_max=16)
     a.send_message(b"x" * 400)

@@ -36,7 +36,7 @@ GRACE_MS = 40_000
 
 # name -> (what to measure of an End or a Node, its maximum)
 END_BOUNDS = {
-    "frames to send": (lambda end: len(end.session._link._queue), 1100),
+    "bytes to send": (lambda end: len(end.session._link._outgoing), 266_240),
     "frames in flight": (lambda end: len(end.session._link._in_flight), 4),
     "answers": (lambda end: len(end.session._link._answers), 16),
     "events": (lambda end: len(end.session._link._events), 4),
