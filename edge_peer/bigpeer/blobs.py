@@ -26,7 +26,7 @@ from edge_peer.core.view import fields_of
 from edge_peer.host import codec
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 FORM_BYTES = 16_384  # what may stand around the file
 FORM_FIELDS_MAX = 8
@@ -37,7 +37,7 @@ LOOKED_COUNT = 256  # documents between two turns of the event loop: about a mil
 DEFAULT_TYPE = "application/octet-stream"
 
 
-async def upload(big: "BigPeer", request: Request) -> dict[str, Any]:
+async def upload(big: "Tenant", request: Request) -> dict[str, Any]:
     """Store the one file of a form; return its token as a map. Raises Refusal."""
     if big.upload_count >= UPLOAD_COUNT_MAX:
         text = f"{UPLOAD_COUNT_MAX} uploads are under way; try again in a moment"
@@ -49,7 +49,7 @@ async def upload(big: "BigPeer", request: Request) -> dict[str, Any]:
         big.upload_count -= 1
 
 
-async def _upload(big: "BigPeer", request: Request) -> dict[str, Any]:
+async def _upload(big: "Tenant", request: Request) -> dict[str, Any]:
     size_max = ATTACHMENT_BYTES_MAX + FORM_BYTES
     parser = MultiPartParser(
         request.headers, _limited(request, size_max), max_files=1, max_fields=FORM_FIELDS_MAX
@@ -76,7 +76,7 @@ async def _upload(big: "BigPeer", request: Request) -> dict[str, Any]:
     return map_of(token)
 
 
-async def download(big: "BigPeer", text: str, permissions: Permissions) -> Response:
+async def download(big: "Tenant", text: str, permissions: Permissions) -> Response:
     """Raises Refusal unless all of it is here, and in a document that may be read."""
     try:
         id = bytes.fromhex(text)
@@ -115,7 +115,7 @@ def with_tokens(value: Any) -> Any:
     return {name: with_tokens(item) for name, item in value.items()}
 
 
-async def _is_readable(big: "BigPeer", id: bytes, permissions: Permissions) -> bool:
+async def _is_readable(big: "Tenant", id: bytes, permissions: Permissions) -> bool:
     """Look for a document that may be read and has this token: through whole collections."""
     if permissions.reads_everything():
         return True
@@ -148,7 +148,7 @@ async def _limited(request: Request, size_max: int) -> AsyncGenerator[bytes, Non
         yield chunk
 
 
-async def _read(big: "BigPeer", token: Attachment) -> AsyncIterator[bytes]:
+async def _read(big: "Tenant", token: Attachment) -> AsyncIterator[bytes]:
     blob = Blob(big.store.attachments, token)
     while data := blob.read(SENT_BYTES):
         yield data

@@ -4,7 +4,9 @@ Devices over HTTP, for administrators: what they say of themselves, and who is l
     GET /api/v4/apps/{appID}/devices?after=ID&limit=100
 
     {"devices": [{"id": 16 hexadecimal digits, "name", "relay", "linked": to this Big Peer,
-                  "reportedAt": TIME | null, "documents", "usedBytes", "quotaBytes", "evicted",
+                  "lastSeenAt": when it was linked here last, "reportedAt": TIME | null,
+                  "firmware", "documents", "usedBytes", "quotaBytes", "evicted", "unsynced",
+                  "certificate": {"name", "serial", "role", "revoked"} | null,
                   "links": [{"medium", "neighbour": its name}, …]}, …],
      "next": the last id, for `after`, or null}
 
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edge_peer.bigpeer.admission import ROLE_NAMES
 from edge_peer.bigpeer.answers import encode, json_response
 from edge_peer.bigpeer.feed import STAMP_MS_MIN, is_number
 from edge_peer.bigpeer.keys_http import time_text
@@ -25,13 +28,13 @@ from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
 from edge_peer.core.view import view
-from edge_peer.host import codec
+from edge_peer.host import codec, system
 from edge_peer.peer import INFO_COLLECTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
     from edge_peer.core.document import Document
 
 PAGE_COUNT, PAGE_COUNT_MAX = 100, 1_000
@@ -42,10 +45,11 @@ _NUMBERS = {
     "usedBytes": "used_bytes",
     "quotaBytes": "quota_bytes",
     "evicted": "evicted",
+    "unsynced": "unsynced",
 }
 
 
-async def list_devices(big: "BigPeer", request: Request) -> Response:
+async def list_devices(big: "Tenant", request: Request) -> Response:
     after, text = request.query_params.get("after", ""), request.query_params.get("limit", "")
     if text and not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= PAGE_COUNT_MAX):
         raise Refusal(400, "request", f'"limit" is a number from 1 to {PAGE_COUNT_MAX}')
@@ -55,16 +59,42 @@ async def list_devices(big: "BigPeer", request: Request) -> Response:
     return json_response(encode({"devices": found[:limit], "next": last}))
 
 
-def _reports(big: "BigPeer", after: str) -> "Iterator[dict[str, Any]]":
-    linked = {pump.session.neighbour.hex() for pump in big.links.pumps}
+def _reports(big: "Tenant", after: str) -> "Iterator[dict[str, Any]]":
     for id, body in big.store.scan(INFO_COLLECTION):  # in the order of ids
         if id > after:
             document = documents.decode(body)
             if not documents.is_deleted(document):
-                yield _device(id, document, id in linked)
+                yield _device(id, document) | _seen_here(big, id)
 
 
-def _device(id: str, document: "Document", is_linked: bool) -> dict[str, Any]:
+def _seen_here(big: "Tenant", id: str) -> dict[str, Any]:
+    """Return what this Big Peer itself knows of a device."""
+    try:
+        author = bytes.fromhex(id)
+    except ValueError:  # a document that is no device's
+        return {"linked": False, "lastSeenAt": None, "certificate": None}
+    is_linked = author in big.sightings.linked()
+    seen_ms = system.wall_ms() if is_linked else big.sightings.seen_ms(author)
+    return {
+        "linked": is_linked,
+        "lastSeenAt": time_text(seen_ms),
+        "certificate": _certificate(big, author),
+    }
+
+
+def _certificate(big: "Tenant", author: bytes) -> dict[str, Any] | None:
+    found = big.guard.judge.certificate_of(author)
+    if found is None:
+        return None
+    return {
+        "name": found.name,
+        "serial": found.serial,
+        "role": ROLE_NAMES[found.role],
+        "revoked": big.guard.is_revoked(found.serial),
+    }
+
+
+def _device(id: str, document: "Document") -> dict[str, Any]:
     report = view(document, codec.unpack)
     stamp_ms = unix_ms_of(max(cell.stamp for cell in document.values()))
     numbers = {name: report.get(field) for name, field in _NUMBERS.items()}
@@ -72,7 +102,7 @@ def _device(id: str, document: "Document", is_linked: bool) -> dict[str, Any]:
         "id": id,
         "name": _text(report.get("name")),
         "relay": report.get("relay") is True,
-        "linked": is_linked,
+        "firmware": _text(report.get("firmware")),
         "reportedAt": time_text(int(stamp_ms)) if stamp_ms > STAMP_MS_MIN else None,
         **{name: value if is_number(value) else None for name, value in numbers.items()},
         "links": _links(report.get("links")),

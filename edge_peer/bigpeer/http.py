@@ -7,10 +7,10 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
          {"id": 32 hexadecimal digits, "len": bytes, "type": media type}
     GET  /api/v4/attachments/ID    what was uploaded, or came from a device (blobs.py)
     POST /api/v4/store/observe     a SELECT that stays up to date (live.py)
-    GET  /api/v4/apps              {"apps": [{"id": the appID}]}
+    GET|POST /api/v4/apps          which apps there are, and one more (apps_http.py)
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
-    GET  …/apps/{appID}/devices    for administrators (devices_http.py)
+    …/apps/{appID}/devices         for administrators (devices_http.py, admission_http.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
@@ -32,6 +32,9 @@ transaction N, TRANSACTION_WAIT_S at most. JSON has no bytes, NaN or infinity: b
 are answered as base64 text (RFC 4648, 4), the other two as null. An attachment is
 {"id": hexadecimal, "len": bytes, "type": media type}, in answers and in arguments.
 
+A key is that of one app, and what is asked with it is asked of that app (tenant.py). The
+administrators of the app that the Big Peer began with manage all apps, and make new ones.
+
 What a key may do is in keys.py and permissions.py; 401 is for no valid key, 403 for one
 that may not do this, 429 for too many requests, or too many wrong keys (limits.py).
 """
@@ -49,6 +52,8 @@ from starlette.responses import Response
 
 from edge_peer.bigpeer import (
     access,
+    admission_http,
+    apps_http,
     blobs,
     devices_http,
     keys_http,
@@ -68,8 +73,9 @@ from edge_peer.core.log import META
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
-    Handler = Callable[[BigPeer, Request, Key], Awaitable[Response]]
+    Handler = Callable[[Tenant, Request, Key], Awaitable[Response]]
 
 ENCODED_INLINE_COUNT_MAX = 1_000  # more items are put into JSON beside the event loop
 VERSIONS = ("v4", "v5")
@@ -115,20 +121,24 @@ def make_app(big: "BigPeer") -> FastAPI:
     for method, described in (("GET", openapi.OBSERVE_BY_GET), ("POST", openapi.OBSERVE)):
         route(method, "/store/observe", live.observe, described)
     route("GET", "/metrics", metrics.show, openapi.METRICS, versions=())
-    route("GET", "/apps", _apps, openapi.LIST_APPS)
-    route("GET", "/apps/{appID}/keys", _managing(keys_http.list_keys), openapi.LIST_KEYS)
-    route("POST", "/apps/{appID}/keys", _managing(keys_http.create_key), openapi.CREATE_KEY)
-    route("DELETE", "/apps/{appID}/keys/{id}", _managing(keys_http.revoke_key), openapi.REVOKE_KEY)
-
-    route("GET", "/apps/{appID}/devices", _managing(devices_http.list_devices), openapi.DEVICES)
+    route("GET", "/apps", _of_host(big, apps_http.list_apps), openapi.LIST_APPS)
+    route("POST", "/apps", _of_host(big, apps_http.create_app), openapi.CREATE_APP)
     for method, path, handle, described in (
-        ("GET", "", webhooks_http.list_webhooks, openapi.LIST_WEBHOOKS),
-        ("POST", "", webhooks_http.create_webhook, openapi.CREATE_WEBHOOK),
-        ("DELETE", "/{id}", webhooks_http.remove_webhook, openapi.REMOVE_WEBHOOK),
-        ("POST", "/{id}/replay", webhooks_http.replay, openapi.REPLAY_WEBHOOK),
-        ("GET", "/{id}/dead", webhooks_http.list_dead, openapi.LIST_DEAD),
+        ("GET", "/keys", keys_http.list_keys, openapi.LIST_KEYS),
+        ("POST", "/keys", keys_http.create_key, openapi.CREATE_KEY),
+        ("DELETE", "/keys/{id}", keys_http.revoke_key, openapi.REVOKE_KEY),
+        ("GET", "/devices", devices_http.list_devices, openapi.DEVICES),
+        ("POST", "/devices", admission_http.admit, openapi.ADMIT),
+        ("POST", "/devices/{name}/renew", admission_http.renew, openapi.RENEW),
+        ("POST", "/devices/{name}/revoke", admission_http.revoke, openapi.REVOKE_DEVICE),
+        ("GET", "/certificates", admission_http.list_certificates, openapi.CERTIFICATES),
+        ("GET", "/webhooks", webhooks_http.list_webhooks, openapi.LIST_WEBHOOKS),
+        ("POST", "/webhooks", webhooks_http.create_webhook, openapi.CREATE_WEBHOOK),
+        ("DELETE", "/webhooks/{id}", webhooks_http.remove_webhook, openapi.REMOVE_WEBHOOK),
+        ("POST", "/webhooks/{id}/replay", webhooks_http.replay, openapi.REPLAY_WEBHOOK),
+        ("GET", "/webhooks/{id}/dead", webhooks_http.list_dead, openapi.LIST_DEAD),
     ):
-        route(method, f"/apps/{{appID}}/webhooks{path}", _managing(handle), described)
+        route(method, f"/apps/{{appID}}{path}", _managing(big, handle), described)
 
     async def health() -> Response:
         try:
@@ -155,34 +165,51 @@ def make_app(big: "BigPeer") -> FastAPI:
 
 async def _answered(big: "BigPeer", request: Request, handler: "Handler") -> Response:
     """Return what the handler makes for a valid key, or the error in its shape."""
+    tenant: Tenant = big
     try:
-        return await handler(big, request, access.key_of(request, big.keys, big.limits))
+        tenant, key = access.key_of(request, big)
+        return await handler(tenant, request, key)
     except Refusal as refusal:
-        return refused(refusal, big.transaction_id())
+        return refused(refusal, tenant.transaction_id())
     except StorageError:
         _logger.exception("the store failed")
         text = "the store failed; the log says how"
-        return refused(Refusal(500, "storage", text), big.transaction_id())
+        return refused(Refusal(500, "storage", text), tenant.transaction_id())
     except Exception:
         _logger.exception("a request failed")
         text = "a mistake of ours; the log has it"
-        return refused(Refusal(500, "internal", text), big.transaction_id())
+        return refused(Refusal(500, "internal", text), tenant.transaction_id())
 
 
-def _managing(handle: Callable[["BigPeer", Request], Awaitable[Response]]) -> "Handler":
-    """Return a handler for administrators, about this Big Peer's app."""
+def _managing(
+    big: "BigPeer", handle: "Callable[[Tenant, Request], Awaitable[Response]]"
+) -> "Handler":
+    """Return a handler for administrators, about the app in the path."""
 
-    async def checked(big: "BigPeer", request: Request, key: Key) -> Response:
+    async def checked(own: "Tenant", request: Request, key: Key) -> Response:
         if not key.is_administrator:
             raise Refusal(403, "forbidden", "this is for an administrator's key")
-        if request.path_params["appID"].lower() != big.app_id:
-            raise Refusal(404, "app", f"this Big Peer is that of app {big.app_id}")
-        return await handle(big, request)
+        app_id = request.path_params["appID"].lower()
+        tenant = big.tenants.get(app_id) if own is big else own
+        if tenant is None or app_id != tenant.app_id:
+            raise Refusal(404, "app", f"this key is that of app {own.app_id}")
+        return await handle(tenant, request)
 
     return checked
 
 
-async def _execute(big: "BigPeer", request: Request, key: Key) -> Response:
+def _of_host(
+    big: "BigPeer", handle: "Callable[[BigPeer, Tenant, Request, Key], Awaitable[Response]]"
+) -> "Handler":
+    """Return a handler about the Big Peer itself."""
+
+    async def hosted(own: "Tenant", request: Request, key: Key) -> Response:
+        return await handle(big, own, request, key)
+
+    return hosted
+
+
+async def _execute(big: "Tenant", request: Request, key: Key) -> Response:
     statement, arguments = statement_in(await body_of(request))
     await wait_for_transaction(big, request.headers)
     done = _run(big, key, statement, blobs.with_tokens(arguments))
@@ -191,21 +218,17 @@ async def _execute(big: "BigPeer", request: Request, key: Key) -> Response:
     return json_response(encode(done))
 
 
-async def _apps(big: "BigPeer", request: Request, key: Key) -> Response:
-    return json_response(encode({"apps": [{"id": big.app_id}]}))
-
-
-async def _upload(big: "BigPeer", request: Request, key: Key) -> Response:
+async def _upload(big: "Tenant", request: Request, key: Key) -> Response:
     if not key.permissions.writes_something():
         raise Refusal(403, "forbidden", "this key may write nothing, so no attachment either")
     return json_response(encode(await blobs.upload(big, request)))
 
 
-async def _download(big: "BigPeer", request: Request, key: Key) -> Response:
+async def _download(big: "Tenant", request: Request, key: Key) -> Response:
     return await blobs.download(big, request.path_params["id"], key.permissions)
 
 
-def _run(big: "BigPeer", key: Key, statement: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _run(big: "Tenant", key: Key, statement: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         result = big.execute(statement, arguments, key.permissions)
     except QueryError as error:

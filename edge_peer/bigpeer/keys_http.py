@@ -26,17 +26,17 @@ from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.requests import body_of, object_in
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 BODY_BYTES_MAX = 65_536
 _MEMBERS = {"name", "permissions", "administrator", "expiresAt"}
 
 
-async def list_keys(big: "BigPeer", request: Request) -> Response:
+async def list_keys(big: "Tenant", request: Request) -> Response:
     return json_response(encode({"keys": [map_of(key) for key in big.keys.all()]}))
 
 
-async def create_key(big: "BigPeer", request: Request) -> Response:
+async def create_key(big: "Tenant", request: Request) -> Response:
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "name")
     try:
         key, plain = big.keys.create(*_wanted(fields))
@@ -45,7 +45,7 @@ async def create_key(big: "BigPeer", request: Request) -> Response:
     return json_response(encode({"key": plain} | map_of(key)), 201, {"Cache-Control": "no-store"})
 
 
-async def revoke_key(big: "BigPeer", request: Request) -> Response:
+async def revoke_key(big: "Tenant", request: Request) -> Response:
     if not big.keys.revoke(request.path_params["id"]):
         raise Refusal(404, "key", "there is no such key, or it was revoked")
     return Response(status_code=204)

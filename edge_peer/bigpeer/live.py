@@ -39,7 +39,7 @@ from edge_peer.core.query import parse
 from edge_peer.host import codec
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 ROW_COUNT_MAX = 10_000  # documents that WHERE takes: all are in memory, whatever LIMIT says
 STREAM_COUNT_MAX = 500
@@ -89,7 +89,7 @@ def _too_large() -> Refusal:
     return Refusal(413, "size", f"a live query has at most {ROW_COUNT_MAX} documents: narrow WHERE")
 
 
-async def observe(big: "BigPeer", request: Request, key: Key) -> Response:
+async def observe(big: "Tenant", request: Request, key: Key) -> Response:
     """Raises Refusal for what cannot begin."""
     if request.method == "GET":
         query = request.query_params
@@ -116,7 +116,7 @@ async def observe(big: "BigPeer", request: Request, key: Key) -> Response:
 
 
 class _Stream(StreamingResponse):
-    def __init__(self, big: "BigPeer", key: Key, result: _Result, news: asyncio.Event) -> None:
+    def __init__(self, big: "Tenant", key: Key, result: _Result, news: asyncio.Event) -> None:
         self._big, self._key, self._result, self._news = big, key, result, news
         super().__init__(self._events(), media_type="text/event-stream")
 

@@ -7,13 +7,14 @@ the COLLECTION_COUNT_MAX first collections by name.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     generate_latest,
@@ -27,14 +28,14 @@ from edge_peer.bigpeer.keys import Key
 from edge_peer.bigpeer.refusal import Refusal
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 COLLECTION_COUNT_MAX = 100
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 
 
 class Metrics:
-    def __init__(self, big: "BigPeer") -> None:
+    def __init__(self, big: "Tenant") -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "edge_peer_http_requests", "Requests of the API that were answered.",
@@ -47,13 +48,17 @@ class Metrics:
         self.registry.register(_Now(big))
         ProcessCollector(registry=self.registry)
 
+    def add_sessions(self, count: Callable[[], int]) -> None:
+        gauge = Gauge("edge_peer_sessions", "Browsers signed in.", registry=self.registry)
+        gauge.set_function(count)
+
     def count(self, path: str, status: int, seconds: float) -> None:
         """path: as the API has it, with the names of its variables."""
         self._requests.labels(path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
 
-async def show(big: "BigPeer", request: Request, key: Key) -> Response:
+async def show(big: "Tenant", request: Request, key: Key) -> Response:
     """Raises Refusal for a key that does not read everything: collections are named."""
     if not key.permissions.reads_everything():
         raise Refusal(403, "forbidden", "this is for a key that reads everything")
@@ -63,7 +68,7 @@ async def show(big: "BigPeer", request: Request, key: Key) -> Response:
 class _Now(Collector):
     """What is, at the moment of looking."""
 
-    def __init__(self, big: "BigPeer") -> None:
+    def __init__(self, big: "Tenant") -> None:
         self._big = big
 
     def collect(self) -> Iterable[Metric]:
@@ -80,7 +85,6 @@ class _Now(Collector):
             yield _gauge(name, text, status[name])
         yield _gauge("transaction_id", "The number of the newest change.", big.transaction_id())
         yield _gauge("live_queries", "Streams of live queries that are open.", len(big.streams))
-        yield _gauge("sessions", "Browsers that are signed in.", big.sessions.count())
         links = Tally(link["medium"] for link in big.links.status())
         yield _by_label("links", "Open links to peers.", "medium", links)
         behind = {one.id: big.transaction_id() - one.cursor for one in big.webhooks.all()}

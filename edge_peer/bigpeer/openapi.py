@@ -5,6 +5,8 @@ from typing import Any
 from fastapi import Depends
 from fastapi.security import HTTPBearer
 
+from edge_peer.security.certificate import ROLES
+
 _ERROR = {
     "type": ["object", "null"],
     "required": ["code", "description", "column"],
@@ -50,6 +52,7 @@ _STATUSES = {
     401: "the key is missing or wrong, has expired, or was revoked",
     403: "the key does not allow this",
     404: "it is not here",
+    409: "it cannot be: the name is taken, the passphrase is wrong, or the authority elsewhere",
     408: "the request did not arrive whole",
     413: "the request is too large",
     429: "too many requests of this key, or too many wrong keys; Retry-After says when",
@@ -211,16 +214,45 @@ _NEW_KEY = {
 }
 _APP = _path_parameter("appID", "32 hexadecimal digits")
 
+_APP_SHOWN = {
+    "id": {"type": "string", "description": "the appID, 32 hexadecimal digits"},
+    "name": {"type": ["string", "null"]},
+    "locked": {"type": "boolean", "description": "a passphrase locks its authority"},
+    "documents": {"type": "integer"},
+}
+_PASSPHRASE = {"type": ["string", "null"], "minLength": 1, "maxLength": 256}
+_NEW_APP = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 64, "example": "factory"},
+        "passphrase": _PASSPHRASE,
+    },
+}
 LIST_APPS: dict[str, Any] = {
-    "summary": "Say which app this is",
+    "summary": "Say which apps there are",
     "operation_id": "list_apps",
     "responses": {
         200: {
-            "description": "the one",
-            **_json(_object(apps={"type": "array", "items": _object(id={"type": "string"})})),
+            "description": "the key's own, or all",
+            **_json(_object(apps={"type": "array", "items": _object(**_APP_SHOWN)})),
         },
         **_errors(401, 500),
     },
+}
+CREATE_APP: dict[str, Any] = {
+    "summary": "Create an app, of which this Big Peer is the authority",
+    "operation_id": "create_app",
+    "status_code": 201,
+    "responses": {
+        201: {
+            "description": "the new one, and an administrator's key of it",
+            **_json(_object(**_APP_SHOWN, key={"type": "string"})),
+        },
+        **_errors(400, 401, 403, 408, 413, 500),
+    },
+    "openapi_extra": {"requestBody": {"required": True, **_json(_NEW_APP)}},
 }
 LIST_KEYS: dict[str, Any] = {
     "summary": "List the API keys",
@@ -351,7 +383,11 @@ _DEVICE = _object(
     name=_WORD,
     relay={"type": "boolean"},
     linked={"type": "boolean", "description": "to this Big Peer, now"},
+    lastSeenAt=_TIME,
     reportedAt=_TIME,
+    firmware=_WORD,
+    unsynced=_NUMBER,
+    certificate={"type": ["object", "null"]},
     documents=_NUMBER,
     usedBytes=_NUMBER,
     quotaBytes=_NUMBER,
@@ -385,6 +421,81 @@ DEVICES: dict[str, Any] = {
             _query_parameter("limit", "1 to 1000; 100 if it is not given", required=False),
         ]
     },
+}
+
+_ROLE = {"type": "string", "enum": list(ROLES)}
+_CERTIFICATE = {
+    "serial": {"type": "integer"},
+    "name": {"type": "string"},
+    "role": _ROLE,
+    "permissions": _PERMISSIONS,
+    "expiresAt": _TIME,
+    "revokedAt": _TIME,
+}
+_TERMS = {
+    "permissions": _PERMISSIONS,
+    "days": {"type": "integer", "minimum": 0, "maximum": 36500, "description": "0: for ever"},
+    "passphrase": _PASSPHRASE,
+}
+_NEW_DEVICE = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "example": "pump"},
+        "role": _ROLE,
+        "replaces": {"type": "boolean", "description": "a device of that name"},
+        **_TERMS,
+    },
+}
+_ADMITTED = _object(
+    certificate=_object(**_CERTIFICATE),
+    identity={"type": "object", "description": "identity.json: this answer alone has it"},
+    config={"type": "object", "description": "an edge.json to begin with"},
+)
+_NAME = _path_parameter("name", "a device that was admitted")
+ADMIT: dict[str, Any] = {
+    "summary": "Admit a device",
+    "operation_id": "admit_device",
+    "status_code": 201,
+    "responses": {
+        201: {"description": "its identity", **_json(_ADMITTED)},
+        **_errors(400, 401, 403, 404, 408, 409, 413, 500),
+    },
+    "openapi_extra": {
+        "parameters": [_APP],
+        "requestBody": {"required": True, **_json(_NEW_DEVICE)},
+    },
+}
+
+
+def _about_device(summary: str, operation_id: str, terms: dict[str, Any]) -> dict[str, Any]:
+    body = {"type": "object", "additionalProperties": False, "properties": terms}
+    return {
+        "summary": summary,
+        "operation_id": operation_id,
+        "responses": _errors(400, 401, 403, 404, 408, 409, 413, 500),
+        "openapi_extra": {"parameters": [_APP, _NAME], "requestBody": _json(body)},
+    }
+
+
+RENEW = _about_device("Renew a device's certificate", "renew_device", _TERMS)
+RENEW["responses"][200] = {"description": "the new one", **_json(_object(**_CERTIFICATE))}
+REVOKE_DEVICE = _about_device("Revoke a device", "revoke_device", {"passphrase": _PASSPHRASE}) | {
+    "status_code": 204
+}
+REVOKE_DEVICE["responses"][204] = {"description": "all of its certificates are void"}
+CERTIFICATES: dict[str, Any] = {
+    "summary": "List what the authority has issued",
+    "operation_id": "list_certificates",
+    "responses": {
+        200: {
+            "description": "the newest thousand, the oldest of them first",
+            **_json(_object(certificates={"type": "array", "items": _object(**_CERTIFICATE)})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
 }
 
 HEALTH: dict[str, Any] = {

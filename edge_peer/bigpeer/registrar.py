@@ -28,6 +28,7 @@ class Registrar:
         self._look_s = 0
         if self._app.app_id[:4] != guard.certificate.app:
             raise ConfigError(f"{folder} is of another app than this Big Peer")
+        self.name = self._app.name
         self.can_renew = not self._app.is_locked
         if self.can_renew:
             self._app.unlock()

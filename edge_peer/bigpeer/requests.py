@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from edge_peer.bigpeer.refusal import Refusal
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 BODY_BYTES_MAX = 1 << 20  # some thousand readings; what is written at once makes others wait
 BODY_WAIT_S = 30
@@ -55,7 +55,7 @@ def statement_in(body: bytes) -> tuple[str, dict[str, Any]]:
     return statement, arguments or {}
 
 
-async def wait_for_transaction(big: "BigPeer", headers: Mapping[str, str]) -> None:
+async def wait_for_transaction(big: "Tenant", headers: Mapping[str, str]) -> None:
     text = headers.get("x-edge-txn-id", headers.get("x-ditto-txn-id"))
     if text is None:
         return

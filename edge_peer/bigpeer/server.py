@@ -3,8 +3,8 @@ The Big Peer: takes every change of every Small Peer, and lets people and progra
 
 To its neighbours it is a peer like any other, one that wants everything, never
 evicts, and whose knowledge is therefore what is durable. One process: the
-store, sync over TCP and MQTT (ingress.py), the HTTP API (http.py) and the portal
-(portal.py), all in one event loop. So whatever takes long in one of them makes the
+stores of its apps (tenant.py), sync over TCP and MQTT (ingress.py), the HTTP API (http.py)
+and the portal (portal.py), all in one event loop. So whatever takes long in one of them makes the
 others wait: a statement, above all a SELECT that must look at a whole large
 collection, holds the loop until it is done.
 """
@@ -18,177 +18,99 @@ from typing import Any
 
 import uvicorn
 
-from edge_peer.bigpeer import ingress, settings
+from edge_peer.bigpeer import apps, ingress, settings
 from edge_peer.bigpeer.connection import Connection
-from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.http import make_app
 from edge_peer.bigpeer.limits import Limits
-from edge_peer.bigpeer.live import Streams
-from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.people import People
-from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
-from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
-from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sessions import Sessions
+from edge_peer.bigpeer.tenant import STOP_LIMIT_S, Tenant
 from edge_peer.bigpeer.tls import Certificate
-from edge_peer.bigpeer.vault import Vault
-from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
-from edge_peer.core.errors import EdgeError
-from edge_peer.core.execute import Executor, Result
-from edge_peer.core.messages import WANTS_ALL
-from edge_peer.core.session import Local
-from edge_peer.core.store import Store
-from edge_peer.guarding import open_guard
-from edge_peer.host import codec, storage, system
-from edge_peer.peer import Links, open_keyring
-from edge_peer.security.certificate import EPOCH_S
+from edge_peer.host import system
 
 HTTP_BACKLOG = 128
 WEBSOCKET_BYTES_MAX = 1 << 20  # what a portal page sends is far smaller
-STOP_LIMIT_S = 3  # how long a stop waits for answers and goodbyes that are under way
-STOP_POLL_S = 0.01
 
 
-class BigPeer:
+class BigPeer(Tenant):
+    """The app of its data folder, and the host of further ones (`tenants`, by appID)."""
+
     def __init__(
         self, options: settings.Settings, now_ms: Callable[[], float] = system.now_ms
     ) -> None:
-        """Open the store. Raises ConfigError and StorageError with what to mend.
+        """Open the stores. Raises ConfigError and StorageError with what to mend.
 
         now_ms: what the rate limits go by.
         """
-        config = settings.load(options)
-        keyring = open_keyring(config.identity, system)
+        super().__init__(options.data, options.app_id)
         self.options = options = settings.completed(options)
         self.certificate = Certificate(options.tls) if options.tls else None
-        self.vault = Vault(options.data / settings.DOORS_FILE)
-        self.keys = settings.open_keys(options.data, self.vault)
         self.limits = Limits(now_ms)
         self.people = People(self.vault, system.wall_ms)
         self.sessions = Sessions(self.vault, system.wall_ms)
-        self.app_id = keyring.app_id.hex()
-        self.store = Store(
-            lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
-            keyring.certificate.key,
-            system.wall_ms,
-            system.entropy,
-            keeps_all=True,
-        )
-        self.upload_count = 0  # under way
-        self.webhooks = Webhooks(WebhookFile(options.data / settings.WEBHOOKS_FILE), system.wall_ms)
-        self.deliverer = Deliverer(self.store, self.webhooks, system.wall_ms)
-        self.streams = Streams()
-        self.metrics = Metrics(self)
-        self._executor = Executor(self.store, codec)
-        self.links = Links(
-            Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
-        )
-        self.guard = open_guard(self.links, codec, config.identity)
-        folder = options.data / settings.APP_FOLDER
-        self._registrar = Registrar(folder, self.guard) if folder.exists() else None
+        self.metrics.add_sessions(self.sessions.count)
         self.http_port = options.http_port
         self.sync_port = options.sync_port
         self.started = asyncio.Event()  # set when both ports answer; then their numbers are known
-        self._committed = asyncio.Event()
-        self.store.on_commit(lambda puts, gone: self._committed.set())
+        self.tenants: dict[str, Tenant] = {self.app_id: self}
+        for folder in apps.folders(options.data):
+            self.tenants[folder.name] = Tenant(folder, folder.name)
+        self._tasks: set[asyncio.Task[None]] = set()  # those of the tenants
 
-    def execute(
-        self,
-        statement: str,
-        arguments: dict[str, Any] | None = None,
-        permissions: Permissions = EVERYTHING,
-    ) -> Result:
-        """Run one DQL statement, durably.
-
-        Raises QueryError, Refusal for what the permissions do not allow, and StoreFull
-        with nothing changed.
-        """
-        if permissions == EVERYTHING:
-            return self._executor.execute(statement, arguments)
-        return ScopedExecutor(self.store, codec, permissions).execute(statement, arguments)
-
-    def transaction_id(self) -> int:
-        """Return the number of the newest change; it only rises."""
-        return self.store.arrival
-
-    async def wait_for_transaction(self, number: int) -> None:
-        """Return as soon as the store has reached that transaction."""
-        while self.transaction_id() < number:
-            self._committed.clear()
-            await self._committed.wait()
+    async def create_app(self, name: str, passphrase: str | None) -> Tenant:
+        """Make a new app and serve it. Raises ConfigError and StorageError."""
+        folder = await asyncio.to_thread(apps.found, self.options.data, name, passphrase)
+        tenant = self.tenants[folder.name] = Tenant(folder, folder.name)
+        tenant.sync_port = self.sync_port
+        self._tasks.update(tenant.start(self.options.mqtt))
+        return tenant
 
     async def run(self) -> None:
-        """Serve until cancelled, then stop in order and close the store; call it once.
+        """Serve until cancelled, then stop in order and close the stores; call it once.
 
         Raises OSError, with a sentence for the operator, when a port cannot be had.
         """
         try:
             await self._serve()
         finally:
-            self.close()
+            self.close_all()
 
-    def close(self) -> None:
-        """Close the store; for a Big Peer that never ran."""
-        try:
-            self.store.save()
-        except EdgeError as error:  # older vectors are safe
-            system.log(f"the last checkpoint failed: {error}")
-        close = getattr(self.store.log, "close", None)  # a board's log has nothing to close
-        if close is not None:
-            close()
-        self.vault.close()
-        if self._registrar is not None:
-            self._registrar.close()
-        self.webhooks.close()
+    def close_all(self) -> None:
+        """Close all stores; for a Big Peer that never ran."""
+        for tenant in self.tenants.values():
+            tenant.close()
 
     async def _serve(self) -> None:
         options = self.options
         http_socket = _bind(options.host, options.http_port)
         self.http_port = http_socket.getsockname()[1]
         try:
-            listener = await ingress.listen(self.links, options.host, options.sync_port)
+            listener = await ingress.listen(self.tenants, options.host, options.sync_port)
         except (OSError, OverflowError) as error:
             http_socket.close()
             raise _no_port("sync", options.host, options.sync_port, error) from error
         self.sync_port = listener.sockets[0].getsockname()[1]
+        for tenant in self.tenants.values():
+            tenant.sync_port = self.sync_port
         web = WebServer(make_app(self), self.started.set, self.certificate, options.trusted_proxies)
-        tasks = [asyncio.create_task(web.serve(sockets=[http_socket]))]
-        tasks.append(asyncio.create_task(self.deliverer.run()))
+        serving = asyncio.create_task(web.serve(sockets=[http_socket]))
         if self.certificate is not None:
-            tasks.append(asyncio.create_task(self.certificate.keep()))
-        if options.mqtt is not None:
-            mqtt = ingress.MqttIngress(self.links, options.mqtt)
-            tasks.append(asyncio.create_task(mqtt.run()))
-        if self._registrar is not None:
-            tasks.append(asyncio.create_task(self._register(self._registrar)))
+            self._tasks.add(asyncio.create_task(self.certificate.keep()))
+        for tenant in self.tenants.values():
+            self._tasks.update(tenant.start(options.mqtt))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 task.result()
         finally:
             listener.close()
-            await self._close_links()
+            await asyncio.gather(*(tenant.close_links() for tenant in self.tenants.values()))
             web.should_exit = True
-            for task in tasks[1:]:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-
-    async def _register(self, registrar: Registrar) -> None:
-        while True:
-            try:
-                registrar.tick(system.wall_ms() // 1000 - EPOCH_S)
-            except EdgeError as error:  # the ledger is busy, or the store is full: later
-                system.log(f"renewing and revoking: {error}")
-            await asyncio.sleep(INTERVAL_S)
-
-    async def _close_links(self) -> None:
-        """Say goodbye on every link and wait until they have gone, a little while at most."""
-        until_ms = system.now_ms() + 1000 * STOP_LIMIT_S
-        for pump in self.links.pumps:
-            pump.session.close("the Big Peer stops")
-            pump.wake()
-        while self.links.pumps and system.now_ms() < until_ms:
-            await asyncio.sleep(STOP_POLL_S)
+            await asyncio.wait({serving, *self._tasks})
 
 
 class WebServer(uvicorn.Server):

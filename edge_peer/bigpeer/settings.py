@@ -14,6 +14,7 @@ What a Big Peer is started with, and what it keeps beside its store.
                       be deleted: the key itself stays valid until it is revoked.
     DATA/webhooks.db  webhooks with their secrets, and how far they are (webhooks.py)
     DATA/store.db     the documents (host/storage.py)
+    DATA/apps/APPID/  all of this but big.json, for each app that was made over HTTP (tenant.py)
 """
 
 import json
@@ -38,6 +39,8 @@ APP_FOLDER = "big.app"
 BIG_NAME = "big peer"
 DOORS_FILE = "doors.db"
 WEBHOOKS_FILE = "webhooks.db"
+STORE_FILE = "store.db"
+APPS_FOLDER = "apps"
 HTTP_PORT = 8080
 SYNC_PORT = 7700
 STORE_QUOTA_BYTES = 64 << 30
@@ -59,16 +62,28 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()  # addresses, and networks such as 10.0.0.0/8
 
 
-def load(settings: Settings) -> Config:
-    """Return the Big Peer's configuration, made where it is missing.
+def load(folder: Path, app_id: str = "") -> Config:
+    """Return the configuration of the app in a folder, made where it is missing.
 
-    Raises ConfigError when the data folder belongs to another app or cannot be used.
+    Raises ConfigError when the folder belongs to another app or cannot be used.
     """
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        return Config(_fields(settings))
+        folder.mkdir(parents=True, exist_ok=True)
+        return Config(_fields(folder, app_id))
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"cannot use {settings.data}: {error}") from error
+        raise ConfigError(f"cannot use {folder}: {error}") from error
+
+
+def found_app(folder: Path, name: str, passphrase: str | None = None) -> None:
+    """Make a new app, whose authority lies in this folder, and this Big Peer its first member."""
+    path = folder / APP_FOLDER
+    app = authority.App(path) if path.exists() else authority.create(path, passphrase, name=name)
+    app.unlock(passphrase)
+    everything = permissions.packed(permissions.EVERYTHING)
+    now_s = system.wall_ms() // 1000 - certificate.EPOCH_S
+    made = app.admit(BIG_NAME, certificate.BIG_PEER, everything, 0, now_s, replaces=True)
+    app.close()
+    private_file.write(folder / IDENTITY_FILE, identity.to_text(made))
 
 
 def completed(settings: Settings) -> Settings:
@@ -128,39 +143,28 @@ def open_keys(data: Path, vault: Vault) -> Keys:
     return keys
 
 
-def _fields(settings: Settings) -> dict[str, Any]:
-    path = settings.data / IDENTITY_FILE
+def _fields(folder: Path, wanted: str) -> dict[str, Any]:
+    path, store = folder / IDENTITY_FILE, folder / STORE_FILE
     if not path.exists():
-        if settings.app_id:
+        if wanted or store.exists():  # a new app would take what is there away from its devices
             raise ConfigError(
-                f"{path} is missing: `edge-peer device create … --role big-peer` makes it"
+                f"{path} is missing: put it back from a copy, or make one of your app with"
+                " `edge-peer device create … --role big-peer`"
             )
-        _found_app(settings.data)
+        found_app(folder, APP_FOLDER.removesuffix(authority.SUFFIX))
     app_id = identity.from_text(read_secret(str(path))).app_id.hex()
-    if settings.app_id not in ("", app_id):
-        raise ConfigError(f"{settings.data} belongs to app {app_id}")
+    if wanted not in ("", app_id):
+        raise ConfigError(f"{folder} belongs to app {app_id}")
     return {
         "identity": str(path),
         "storage": {
-            "path": str(settings.data / "store.db"),
+            "path": str(store),
             "quota_bytes": STORE_QUOTA_BYTES,
             "documents_max": STORE_DOCUMENTS_MAX,
             "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
         },
         "links": [],
     }
-
-
-def _found_app(data: Path) -> None:
-    """Make a new app, whose authority lies here, and this Big Peer its first member."""
-    app = authority.App(data / APP_FOLDER) if (data / APP_FOLDER).exists() else None
-    app = app or authority.create(data / APP_FOLDER)
-    app.unlock()
-    everything = permissions.packed(permissions.EVERYTHING)
-    now_s = system.wall_ms() // 1000 - certificate.EPOCH_S
-    made = app.admit(BIG_NAME, certificate.BIG_PEER, everything, 0, now_s, replaces=True)
-    app.close()
-    private_file.write(data / IDENTITY_FILE, identity.to_text(made))
 
 
 def _read(path: Path) -> dict[str, Any]:

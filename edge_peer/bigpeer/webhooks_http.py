@@ -26,17 +26,17 @@ from edge_peer.bigpeer.requests import body_of, object_in
 from edge_peer.bigpeer.webhooks import Webhook
 
 if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 BODY_BYTES_MAX = 65_536
 _MEMBERS = {"name", "url", "filter", "from"}
 
 
-async def list_webhooks(big: "BigPeer", request: Request) -> Response:
+async def list_webhooks(big: "Tenant", request: Request) -> Response:
     return json_response(encode({"webhooks": [_map_of(big, one) for one in big.webhooks.all()]}))
 
 
-async def create_webhook(big: "BigPeer", request: Request) -> Response:
+async def create_webhook(big: "Tenant", request: Request) -> Response:
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "url")
     name, url = fields.get("name"), fields.get("url")
     if not isinstance(name, str) or not isinstance(url, str) or not set(fields) <= _MEMBERS:
@@ -51,14 +51,14 @@ async def create_webhook(big: "BigPeer", request: Request) -> Response:
     return json_response(encode(told), 201)
 
 
-async def remove_webhook(big: "BigPeer", request: Request) -> Response:
+async def remove_webhook(big: "Tenant", request: Request) -> Response:
     webhook = _webhook(big, request)
     big.webhooks.remove(webhook.id)
     big.deliverer.changed(webhook.id)
     return Response(status_code=204)
 
 
-async def replay(big: "BigPeer", request: Request) -> Response:
+async def replay(big: "Tenant", request: Request) -> Response:
     webhook = _webhook(big, request)
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "from")
     big.webhooks.replay(webhook.id, _number(big, fields.get("from")))
@@ -66,7 +66,7 @@ async def replay(big: "BigPeer", request: Request) -> Response:
     return json_response(encode(_map_of(big, _webhook(big, request))))
 
 
-async def list_dead(big: "BigPeer", request: Request) -> Response:
+async def list_dead(big: "Tenant", request: Request) -> Response:
     dead = [
         {
             "collection": one.collection,
@@ -80,20 +80,20 @@ async def list_dead(big: "BigPeer", request: Request) -> Response:
     return json_response(encode({"dead": dead}))
 
 
-def _webhook(big: "BigPeer", request: Request) -> Webhook:
+def _webhook(big: "Tenant", request: Request) -> Webhook:
     webhook = big.webhooks.by_id(request.path_params["id"])
     if webhook is None:
         raise Refusal(404, "webhook", "there is no such webhook")
     return webhook
 
 
-def _number(big: "BigPeer", value: Any) -> int:
+def _number(big: "Tenant", value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise Refusal(400, "request", '"from" is a transactionId, a whole number')
     return min(value, big.transaction_id())
 
 
-def _map_of(big: "BigPeer", webhook: Webhook) -> dict[str, Any]:
+def _map_of(big: "Tenant", webhook: Webhook) -> dict[str, Any]:
     progress = big.deliverer.progress(webhook.id)
     return {
         "id": webhook.id,

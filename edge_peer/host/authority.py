@@ -32,12 +32,14 @@ DAY_S = 86_400
 SKEW_S = 3_600  # a certificate begins so much earlier, for clocks that are late
 
 
-def create(folder: Path, passphrase: str | None = None, force: bool = False) -> "App":
-    """Make a new app in `folder`, called NAME.app: all of it, or nothing.
+def create(
+    folder: Path, passphrase: str | None = None, force: bool = False, name: str = ""
+) -> "App":
+    """Make a new app in `folder`, called NAME.app unless it has another name: all, or nothing.
 
     Raises ConfigError if there is one. With `force` that one moves aside and stays.
     """
-    name = folder.name.removesuffix(SUFFIX)
+    name = name or folder.name.removesuffix(SUFFIX)
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
         raise ConfigError(f"the name of an app is 1 to {NAME_CHARS_MAX} characters")
     part = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")

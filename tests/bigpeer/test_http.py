@@ -107,7 +107,10 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     paths += (
         "store/observe",
         "apps",
+        "apps/{appID}/certificates",
         "apps/{appID}/devices",
+        "apps/{appID}/devices/{name}/renew",
+        "apps/{appID}/devices/{name}/revoke",
         "apps/{appID}/keys",
         "apps/{appID}/keys/{id}",
     )

@@ -204,4 +204,5 @@ def test_metrics_need_a_key_that_reads_everything(server):
 
 
 def test_the_app_is_named(server):
-    assert server.ask("GET", "/apps").json() == {"apps": [{"id": server.big.app_id}]}
+    (app,) = server.ask("GET", "/apps").json()["apps"]
+    assert (app["id"], app["name"], app["locked"]) == (server.big.app_id, "big", False)

@@ -25,7 +25,7 @@ def now_s():
 
 @pytest.fixture
 def server(start, tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_peer.bigpeer.server.INTERVAL_S", 0.05)
+    monkeypatch.setattr("edge_peer.bigpeer.tenant.INTERVAL_S", 0.05)
     return start(tmp_path / "big")
 
 

@@ -86,8 +86,12 @@ def test_a_stop_says_goodbye_and_leaves_no_link(start, tmp_path):
     peer = small_peer(server.big, tmp_path / "attic.db")
 
     async def see_it_stop():
-        await asyncio.to_thread(server.do, lambda: server.big.wait_for_transaction(1))
+        await asyncio.to_thread(server.do, lambda: server.big.wait_for_transaction(2))
         assert [link["neighbour"] for link in server.big.links.status()] == ["attic"]
+        path = f"/apps/{server.big.app_id}/devices"
+        (device,) = (await asyncio.to_thread(server.ask, "GET", path)).json()["devices"]
+        assert device["linked"] and device["lastSeenAt"].endswith("Z")
+        assert device["certificate"]["name"] == "attic" and not device["certificate"]["revoked"]
         await asyncio.to_thread(server.stop)
 
     asyncio.run(run_until(peer, see_it_stop))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_peer.bigpeer.settings import Settings, load, open_keys
+from edge_peer.bigpeer.settings import load, open_keys
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import ConfigError, StorageError
 from edge_peer.host.keys import read_secret
@@ -14,7 +14,7 @@ APP = "0123456789abcdef0123456789abcdef"
 
 def app_of(folder):
     """Return the identity that a Big Peer of this folder starts with."""
-    return from_text(read_secret(load(Settings(folder)).identity))
+    return from_text(read_secret(load(folder).identity))
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def keys_of():
     vaults = []
 
     def open_one(folder):
-        load(Settings(folder))
+        load(folder)
         vaults.append(Vault(folder / "doors.db"))
         return open_keys(folder, vaults[-1])
 
@@ -75,7 +75,7 @@ def test_two_folders_have_two_keys(tmp_path, keys_of):
 
 def test_the_key_of_a_big_peer_of_before_is_an_administrators(tmp_path, keys_of):
     old = "W9n7dJkqLr0aXv3pQeZtYhUs1mBcGf5i"
-    load(Settings(tmp_path))
+    load(tmp_path)
     (tmp_path / "api-key").write_text(old + "\n")
     keys = keys_of(tmp_path)
     assert keys.find(old).is_administrator
@@ -104,14 +104,14 @@ def test_a_revoked_key_does_not_come_back_with_its_file(tmp_path, keys_of):
 
 def test_the_folder_of_another_app_is_refused(tmp_path):
     app_id = app_of(tmp_path).app_id.hex()
-    assert load(Settings(tmp_path, app_id)).identity == str(tmp_path / "identity.json")
+    assert load(tmp_path, app_id).identity == str(tmp_path / "identity.json")
     with pytest.raises(ConfigError, match=f"belongs to app {app_id}"):
-        load(Settings(tmp_path, "f" * 32))
+        load(tmp_path, "f" * 32)
 
 
 def test_a_new_folder_for_an_app_that_is_elsewhere_needs_its_identity(tmp_path):
     with pytest.raises(ConfigError, match="device create"):
-        load(Settings(tmp_path, APP))
+        load(tmp_path, APP)
     assert not (tmp_path / "identity.json").exists() and not (tmp_path / "big.app").exists()
 
 
@@ -124,13 +124,13 @@ def test_a_start_that_failed_in_the_middle_is_made_good(tmp_path):
 
 
 def test_damaged_files_say_what_to_mend(tmp_path, keys_of):
-    load(Settings(tmp_path))
+    load(tmp_path)
     (tmp_path / "api-key").write_text("\n")
     with pytest.raises(ConfigError, match="is empty; delete it"):
         keys_of(tmp_path)
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
-        load(Settings(tmp_path))
+        load(tmp_path)
 
 
 def test_a_vault_that_is_none_is_refused(tmp_path):
@@ -142,4 +142,11 @@ def test_a_vault_that_is_none_is_refused(tmp_path):
 def test_a_folder_that_cannot_be_used_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot use"):
-        load(Settings(tmp_path / "file"))
+        load(tmp_path / "file")
+
+
+def test_a_store_without_an_identity_gets_no_new_app(tmp_path):
+    (tmp_path / "store.db").touch()
+    with pytest.raises(ConfigError, match="identity.json is missing"):
+        load(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]

@@ -121,7 +121,7 @@ def test_files_that_cannot_be_used_are_told_with_the_reason(authority, tmp_path)
 
 
 def with_fields(folder, **fields):
-    load(Settings(folder))
+    load(folder)
     path = folder / "big.json"
     path.write_text(json.dumps(fields))
     return completed(Settings(folder))
@@ -140,7 +140,7 @@ def test_the_settings_file_may_name_the_certificate(tmp_path):
     assert found.trusted_proxies == ("10.0.0.0/8",)
     assert found.mqtt["tls"] == {"ca": str(tmp_path / "ca.pem")}
     assert "secret" not in repr(found)
-    assert load(found).identity == load(Settings(tmp_path)).identity
+    assert load(found.data).identity == load(tmp_path).identity
 
 
 @pytest.mark.parametrize(

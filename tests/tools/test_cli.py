@@ -126,7 +126,7 @@ def test_keys_are_made_listed_and_revoked_from_the_data_folder(tmp_path):
     data = ["--data", tmp_path]
     code, said = edge_peer("big", "key", "list", *data)
     assert code == 1 and "no Big Peer's" in said
-    settings.load(settings.Settings(tmp_path))
+    settings.load(tmp_path)
     rule = '{"read": {"everything": true}}'
     code, plain = edge_peer("big", "key", "create", "shop", "--permissions", rule, *data)
     assert code == 0 and plain.startswith("edge_")
@@ -143,7 +143,7 @@ def test_keys_are_made_listed_and_revoked_from_the_data_folder(tmp_path):
     "arguments", ["", "--administrator --permissions {}", "--permissions {", "--permissions []"]
 )
 def test_a_key_that_says_nothing_sensible_is_not_made(tmp_path, arguments):
-    settings.load(settings.Settings(tmp_path))
+    settings.load(tmp_path)
     assert edge_peer("big", "key", "create", "x", *arguments.split(), "--data", tmp_path)[0] == 2
 
 
