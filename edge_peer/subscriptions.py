@@ -107,7 +107,7 @@ class Subscriptions:
         was_untold, self._is_untold = self._is_untold, True
         is_changed = self._downstream.heard(neighbour, requests) or was_untold
         if has_gap and self._downstream.may_refetch(now_ms):
-            self._store.fetch_again()
+            self._store.forget_knowledge()
             is_changed = True
         if is_changed:
             self._changed()

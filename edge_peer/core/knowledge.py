@@ -44,10 +44,15 @@ class Knowledge:
         self.epoch = 0
         self.own_seq = 0
         self.lacks_own = False  # has to get back what it evicted of its own writes, for others
+        self._has_own = False  # has got it back, as far as it is wanted now
 
     def is_durable(self, document: "Document") -> bool:
         """Return whether the Big Peer has all of this document's writes."""
         return all([cell.seq <= self.durable_seq(cell.author) for cell in document.values()])
+
+    def own_evicted(self) -> int:
+        """Return the highest of our own writes that was evicted and is not here again."""
+        return 0 if self._has_own else self.evicted.get(self.author, 0)
 
     def known(self, author: bytes) -> int:
         return self.own_seq if author == self.author else self.knowledge.get(author, 0)
@@ -106,17 +111,13 @@ class Knowledge:
 
     def learn_evicted(self, vector: "Vector") -> None:
         """Raise E; `save` comes with what makes the documents go."""
+        self._has_own = self._has_own and self.author not in vector
         rise(self.evicted, dict(self._with_room(vector)))
-
-    def fetch_again(self) -> None:
-        """Start over with every neighbour, for what was evicted here and others lack."""
-        self.lacks_own = self.author in self.evicted
-        self.forget_knowledge()
 
     def fetched_own(self) -> None:
         """Call when a peer that keeps all has sent what it has of our own writes."""
         self.lacks_own = False
-        self.evicted.pop(self.author, None)
+        self._has_own = True  # until more goes, more is wanted or the store is opened again
 
     def digest(self) -> int:
         """Return 32 bits that are the same on peers that know the same of everybody."""
@@ -129,13 +130,15 @@ class Knowledge:
         return sum & 0xFFFFFFFF
 
     def forget_knowledge(self) -> None:
-        """Start over with every neighbour, as a changed subscription needs it.
+        """Start over with every neighbour: more is wanted, or others lack what was evicted here.
 
-        All that we do not have is sent again: E is only about what we wrote.
+        All that we do not have is sent again, our own writes, too: E is only about these.
         """
         self.knowledge = {}
         own_seq = self.evicted.get(self.author)
         self.evicted = {} if own_seq is None else {self.author: own_seq}
+        self._has_own = False
+        self.lacks_own = own_seq is not None
         self.learned_at = {}
         self.cursors = {}
         self._cursor_used = {}

@@ -362,7 +362,7 @@ class Sender:
     def _own_news(self) -> "list[tuple[bytes, int, int]]":
         """Tell that some of our own writes, which it may lack, are not here any more."""
         store = self._store
-        evicted = store.evicted.get(store.author, 0)
+        evicted = store.own_evicted()
         if evicted <= self._own_told:
             return []
         return [(store.author, store.own_seq, evicted)]

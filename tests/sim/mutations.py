@@ -85,6 +85,16 @@ def _knowledge_suppresses_nothing() -> list[Patch]:
     return [(Sender, "_lacks", lacks)]
 
 
+def _own_writes_are_fetched_again_once() -> list[Patch]:
+    forget = Knowledge.forget_knowledge
+
+    def believe_to_have_them(self: Any) -> None:
+        forget(self)
+        self.lacks_own = False
+
+    return [(Knowledge, "forget_knowledge", believe_to_have_them)]
+
+
 MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f01": _relay_evicts_what_is_not_durable,
     "f02": _knowledge_suppresses_nothing,
@@ -94,6 +104,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f07": _a_wiped_peer_is_the_same_author,
     "f09": _a_wider_scope_keeps_its_knowledge,
     "f16": _a_rollback_is_no_new_epoch,
+    "own_evicted": _own_writes_are_fetched_again_once,
     "hello": _hello_is_not_answered,
 }
 

@@ -53,6 +53,10 @@ def test_f09_a_scope_that_widens_gets_the_older_documents():
     needs("f09")
 
 
+def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
+    needs("own_evicted")
+
+
 @pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello"])
 def test_what_was_mended_stays_mended(name):
     assert outcome(name) == []
