@@ -5,7 +5,7 @@ A folder stands for the board. Code is in rom.img, a ROMFS image, as .mpy files:
 runtime (edge_peer/manifest.py), main, the application, and what boards/UNIX/ has in
 place of a firmware's `machine` and flash. Beside it lie edge.json and the application's
 data. The interpreter is a stock one with the heap that board.json says: its
-objects are twice as wide as a board's, so 200 kB are as much as about 125 there. What
+objects are twice as wide as a board's, so 256 kB are as much as about 160 there. What
 it prints, the console of a board, goes to console.log.
 """
 
