@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-security test-pico test-browser sim clean
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico test-browser sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -63,6 +63,9 @@ pico-firmware: setup ## Build the firmware that the virtual Pico runs (once, min
 
 bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; options in PICO_ARGS)
 	PYTHONPATH=tests $(VENV)/python tests/bench/pico.py $(PICO_ARGS)
+
+bench-board: pico-firmware ## Measure what edge-peer takes of a board, in firmware and from files (minutes)
+	PYTHONPATH=tests $(VENV)/python tests/bench/board.py
 
 bench-security: setup ## Measure handshakes and sealed records, on the virtual Pico too (minutes; SECURITY_ARGS=--no-pico)
 	$(if $(findstring --no-pico,$(SECURITY_ARGS)),,$(VENV)/python tests/virtual_pico/firmware.py)

@@ -6,7 +6,7 @@ import pytest
 
 from edge_tools import virtual_board
 from edge_tools.manifest import flashed_files
-from edge_tools.size import MANIFEST, ROOT
+from edge_tools.places import MANIFEST, ROOT
 
 LIMIT_S = 20
 CONFIG = {

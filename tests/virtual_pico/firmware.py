@@ -8,9 +8,11 @@ are left out, and the one C++ file, which needs no C++ library, gets the headers
 The compiler is Debian's, of this machine's own release, unpacked in a private folder where
 it is not installed; CMake and Node.js come from PyPI where they are missing.
 
-    .cache/pico/firmware.bin        what is kept of it
+    .cache/pico/firmware.bin        stock
+    .cache/pico/frozen.bin          with edge-peer in it (boards/RPI_PICO/manifest.py), made
+                                    anew in seconds by frozen() when sources have changed
     .cache/pico/node_modules/       rp2040js
-    .cache/pico/build/              removed when the firmware is built
+    .cache/pico/build/              sources and objects, 320 MB
 """
 
 import os
@@ -29,12 +31,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".cache/pico"
 BUILD = FOLDER / "build"
+MPY_TOOLS = BUILD / "micropython/tools"
 COMPILER = BUILD / "compiler"
 BINARY = FOLDER / "firmware.bin"
+FROZEN = FOLDER / "frozen.bin"
 RP2040JS = FOLDER / "node_modules/rp2040js/dist/esm/index.js"
 
 NETWORK = "Check the network and this machine's apt sources, then run the same again."
 MANIFEST = 'freeze("$(PORT_DIR)/modules")\ninclude("$(MPY_DIR)/extmod/asyncio")\n'
+# upstream=False: its own manifest asks for micropython-lib, which Debian has no source of.
+OURS = f'include("{ROOT}/boards/RPI_PICO/manifest.py", upstream=False)\n'
 
 
 class FirmwareMissing(Exception):
@@ -49,8 +55,16 @@ def binary() -> bytes:
     return BINARY.read_bytes()
 
 
+def frozen() -> bytes:
+    """Return firmware with edge-peer in it, as its sources are now."""
+    if not is_there():
+        raise FirmwareMissing
+    build("ours", MANIFEST + OURS, FROZEN)
+    return FROZEN.read_bytes()
+
+
 def is_there() -> bool:
-    return BINARY.exists() and RP2040JS.exists()
+    return BINARY.exists() and RP2040JS.exists() and MPY_TOOLS.exists()
 
 
 def program(name: str) -> str:
@@ -71,7 +85,7 @@ def main() -> None:
         [
             step("sources", "get_sources", 15, NETWORK),
             step("compiler", "get_compiler", 30, NETWORK),
-            step("firmware", "build", 110, "Please report it, with the whole output."),
+            step("firmware", "build_stock", 110, "Please report it, with the whole output."),
         ],
         [step("emulator", "get_emulator", 10, "Check the network and npm's configuration.")],
     ]
@@ -126,21 +140,26 @@ def get_compiler() -> None:
         sys.exit("the unpacked compiler does not run")
 
 
-def build() -> None:
+def build_stock() -> None:
+    build("stock", MANIFEST, BINARY)
+
+
+def build(name: str, manifest: str, binary: Path) -> None:
+    """Build with this manifest, in the one folder of objects: only what is frozen differs."""
     library = BUILD / "lib"
     library.mkdir(exist_ok=True)
     run("arm-none-eabi-ar", "rcs", str(library / "libstdc++.a"))  # empty: the linker asks for it
-    (BUILD / "manifest.py").write_text(MANIFEST)
+    path = BUILD / f"{name}.py"
+    path.write_text(manifest)
     definitions = {
         "MICROPY_BOARD": "RPI_PICO",
-        "MICROPY_FROZEN_MANIFEST": BUILD / "manifest.py",
+        "MICROPY_FROZEN_MANIFEST": path,
         "PICO_NO_PICOTOOL": 1,
     }
     flags = [f"-D{name}={value}" for name, value in definitions.items()]
     run(program("cmake"), "-S", str(BUILD / "micropython/ports/rp2"), "-B", "out", *flags)
     run("make", "-C", "out", f"-j{os.cpu_count()}")
-    shutil.copy(BUILD / "out/firmware.bin", BINARY)
-    shutil.rmtree(BUILD)
+    shutil.copy(BUILD / "out/firmware.bin", binary)
 
 
 def get_emulator() -> None:
@@ -192,10 +211,13 @@ def pip_install(requirement: str) -> None:
 
 def run(*command: str, folder: Path = BUILD) -> None:
     print("$", *command, flush=True)
-    if subprocess.call(command, cwd=folder, env=environment()):
-        sys.exit(f"{command[0]} failed.")
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        sys.exit(f"{done.stdout.decode(errors='replace')}\n{command[0]} failed.")
 
 
 if __name__ == "__main__":
-    FUNCTIONS = (get_sources, get_compiler, build, get_emulator)
+    FUNCTIONS = (get_sources, get_compiler, build_stock, get_emulator)
     {"": main, **{one.__name__: one for one in FUNCTIONS}}["".join(sys.argv[1:])]()

@@ -47,13 +47,21 @@ class PowerCut(Exception):
 
 
 class Pico:
-    def __init__(self, flash: Path, die_after: int = 0, tear: str = "half") -> None:
-        """Start it and wait for its REPL; a main.py on it must end for that.
+    def __init__(
+        self,
+        flash: Path,
+        die_after: int = 0,
+        tear: str = "half",
+        uart: str = "",
+        is_interrupted: bool = True,
+    ) -> None:
+        """Start it and wait for its REPL, which interrupts a main.py, unless told not to.
 
+        uart: the path of a tty that its UART0 is wired to.
         Raises FirmwareMissing; PowerCut if it comes before the REPL does.
         """
         command = [firmware.program("node"), EMULATOR, f"--flash={flash}"]
-        command += [f"--die-after={die_after}", f"--tear={tear}"]
+        command += [f"--die-after={die_after}", f"--tear={tear}", f"--uart={uart}"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -70,11 +78,20 @@ class Pico:
         self._event_text = b""
         try:
             self._wait_for_event("usb", START_LIMIT_S)
-            self._write(INTERRUPT + RAW_REPL)
-            self._wait_for_output(RAW_PROMPT, START_LIMIT_S)
+            if is_interrupted:
+                self.interrupt()
         except BaseException:
             self.stop()
             raise
+
+    def interrupt(self) -> None:
+        """Stop what runs and have the raw REPL."""
+        self._write(INTERRUPT + RAW_REPL)
+        self._wait_for_output(RAW_PROMPT, START_LIMIT_S)
+
+    def wait_for(self, text: str, limit_s: float = RUN_LIMIT_S) -> str:
+        """Wait until it has printed `text`; return what came before, and take both away."""
+        return self._wait_for_output(text.encode(), limit_s).decode(errors="replace")
 
     def run(self, program: str, limit_s: float = RUN_LIMIT_S) -> str:
         """Run a program; return what it printed. Names it sets stay for the next.

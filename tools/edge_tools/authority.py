@@ -42,11 +42,11 @@ def create_device(
 ) -> None:
     packed = permissions.packed(permissions.EVERYTHING)
     if rules:
-        packed = permissions.from_text(_text_or_file(rules))
+        packed = permissions.from_text(text_or_file(rules))
     path = out or Path(name + IDENTITY_SUFFIX)
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already; --force replaces it")
-    app = _unlocked(folder)
+    app = unlocked(folder)
     identity = app.admit(name, ROLES[role], packed, days, _now_s(), force)
     private_file.write(path, to_text(identity), force)
     print(f"{path}: put it beside the device's edge.json as identity.json.")
@@ -54,14 +54,14 @@ def create_device(
 
 
 def renew_device(name: str, folder: Path | None, days: int, rules: str) -> None:
-    packed = permissions.from_text(_text_or_file(rules)) if rules else None
-    certificate = _unlocked(folder).renew(name, days, _now_s(), packed)
+    packed = permissions.from_text(text_or_file(rules)) if rules else None
+    certificate = unlocked(folder).renew(name, days, _now_s(), packed)
     print(_line(certificate))
     print(certificate.raw.hex())
 
 
 def revoke_device(name: str, folder: Path | None, below: int | None) -> None:
-    app = _unlocked(folder)
+    app = unlocked(folder)
     raw = app.revoke_below(below, _now_s()) if below is not None else app.revoke(name, _now_s())
     path = (folder or _only_app()) / LIST_FILE
     private_file.write(path, raw.hex() + "\n", force=True)
@@ -89,7 +89,7 @@ def _only_app() -> Path:
     return found[0]
 
 
-def _unlocked(folder: Path | None) -> App:
+def unlocked(folder: Path | None) -> App:
     app = _open(folder)
     app.unlock(_passphrase(app) if app.is_locked else None)
     return app
@@ -116,7 +116,7 @@ def _new_passphrase() -> str:
     return given
 
 
-def _text_or_file(rules: str) -> str:
+def text_or_file(rules: str) -> str:
     """Take JSON as it is, and anything else as the name of a file with JSON."""
     if rules.lstrip().startswith("{"):
         return rules

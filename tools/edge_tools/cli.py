@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_tools import authority_cli, big_cli
+from edge_tools import authority_cli, big_cli, fleet_cli
 from edge_tools import demo as demos
 from edge_tools.errors import ToolError
 from edge_tools.rig import Plan
@@ -37,6 +37,8 @@ app = typer.Typer(
 app.add_typer(authority_cli.apps, name="app")
 app.add_typer(authority_cli.devices, name="device")
 app.add_typer(big_cli.app, name="big")
+app.add_typer(fleet_cli.boards, name="boards")
+app.command()(fleet_cli.provision)
 
 
 @app.command()

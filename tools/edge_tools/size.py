@@ -20,9 +20,7 @@ from rich.table import Table
 
 from edge_tools.manifest import flashed_files, option_defaults
 from edge_tools.mpy import CompileError, compile_mpy, without_types
-
-ROOT = Path(__file__).resolve().parents[2]
-MANIFEST = ROOT / "edge_peer/manifest.py"
+from edge_tools.places import MANIFEST, ROOT
 
 SOURCE_LINES_MAX = 3_000  # 84 kB of RAM: leaves a Pico W room for documents and radio
 MPY_BYTES_MAX = 42_000  # the same limit, by 28 bytes of RAM per line and 2 per byte of .mpy

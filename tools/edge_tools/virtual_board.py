@@ -19,11 +19,11 @@ from typing import Any
 from edge_tools import romfs
 from edge_tools.manifest import flashed_files
 from edge_tools.mpy import compile_mpy
+from edge_tools.places import BOARDS, FLASHED, MANIFEST, ROOT
 from edge_tools.processes import Process
-from edge_tools.size import MANIFEST, ROOT
 
 MICROPYTHON = ROOT / ".cache/bin/micropython"
-BOARD = ROOT / "boards/UNIX"
+BOARD = BOARDS / "UNIX"
 START = BOARD / "start.py"  # mounts the ROM, then runs main
 ROM = "rom.img"
 CONSOLE = "console.log"
@@ -78,7 +78,7 @@ def make(
 def code() -> dict[str, bytes]:
     """Return what every virtual board runs, path on its ROM -> .mpy."""
     sources = {path.relative_to(ROOT): path for path in flashed_files(MANIFEST)}
-    beside = [*BOARD.glob("*.py"), ROOT / "flash/main.py"]
+    beside = [*BOARD.glob("*.py"), FLASHED / "main.py", FLASHED / "running.py"]
     sources |= {Path(path.name): path for path in beside if path != START}
     return {
         name.with_suffix(".mpy").as_posix(): compile_mpy(

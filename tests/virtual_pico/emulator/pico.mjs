@@ -1,5 +1,7 @@
 /*
-A Raspberry Pi Pico on rp2040js: node pico.mjs --flash FILE [--die-after N] [--tear KIND]
+A Raspberry Pi Pico on rp2040js:
+
+    node pico.mjs --flash FILE [--uart TTY] [--die-after N] [--tear KIND]
 
     stdin, stdout   the board's USB serial port, raw
     stderr          events, a JSON object a line: {"event": "usb"}, {"event": "cut", …}
@@ -9,12 +11,15 @@ A Raspberry Pi Pico on rp2040js: node pico.mjs --flash FILE [--die-after N] [--t
 FILE is the whole flash, firmware and file system. With --die-after N the power fails
 in the N-th erase or program from the start, which leaves behind what KIND says
 (nothing, half, "all but the last byte", all, "some cells"); the exit code is then 9.
+TTY is what UART0 is wired to, such as one end of a pty. A reset by the watchdog is a
+start anew, and told: {"event": "reset"}.
 
 Time is virtual: it passes with executed instructions at 125 MHz, and jumps to the next
 alarm while the board sleeps. Flash costs none, and code in flash runs as if in RAM.
 */
 
 import fs from 'node:fs';
+import tty from 'node:tty';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { installBootrom } from './bootrom.mjs';
@@ -34,6 +39,7 @@ const INSTRUCTIONS_PER_TICK = 8; // the clock need not be exact to the nanosecon
 const { values: options } = parseArgs({
   options: {
     flash: { type: 'string' },
+    uart: { type: 'string', default: '' },
     'die-after': { type: 'string', default: '0' },
     tear: { type: 'string', default: 'half' },
   },
@@ -129,6 +135,26 @@ function mendUart(uart) {
 }
 mcu.uart.forEach(mendUart);
 
+/* Wire UART0 to a tty. Its FIFO is filled between two slices of instructions, which
+   comes to about 115,200 baud; what the tty has no room for is lost. */
+const wired = []; // bytes on their way to the board
+if (options.uart) {
+  const line = fs.openSync(options.uart, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
+  new tty.ReadStream(line).on('data', (bytes) => wired.push(...bytes));
+  mcu.uart[0].onByte = (byte) => {
+    try {
+      fs.writeSync(line, Uint8Array.of(byte));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+    }
+  };
+}
+
+function feedUart() {
+  const [uart] = mcu.uart;
+  while (wired.length && !uart.rxFIFO.full) uart.feedByte(wired.shift());
+}
+
 mcu.logger = { debug() {}, info() {}, warn() {}, error: (part, text) => tell('error', { part, text }) };
 console.warn = console.log = () => {}; // of registers it does not know; stdout is the board's
 
@@ -181,7 +207,8 @@ function run() {
     }
   }
   type();
-  if (slept_ns > 1e6 && !typed.length) setTimeout(run, 1); // leave the computer to others
+  feedUart();
+  if (slept_ns > 1e6 && !typed.length && !wired.length) setTimeout(run, 1); // leave the computer to others
   else setImmediate(run);
 }
 

@@ -1,0 +1,148 @@
+"""
+The commands that bring boards to life: boards, provision, flash. This file only parses.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge_peer.security.certificate import ROLES
+from edge_tools import boards as known
+from edge_tools import fit
+from edge_tools.request import Request
+
+boards = typer.Typer(
+    help="What is known of each board, and what edge-peer takes of it.", invoke_without_command=True
+)
+
+
+@boards.callback(invoke_without_command=True)
+def boards_list(context: typer.Context) -> None:
+    """
+    List the boards that bundles can be made for.
+
+    Example: `edge-peer boards`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    rows = Table("board", "product", "links", "flash for files", "heap")
+    for board in known.every():
+        room = f"{board.flash.files_bytes // 1024:,} KiB" if board.flash else ""
+        heap = f"{board.heap_bytes:,}" if board.heap_bytes else ""
+        rows.add_row(board.name, board.product, ", ".join(board.transports), room, heap)
+    Console().print(rows)
+
+
+@boards.command("show")
+def boards_show(
+    name: Annotated[str, typer.Argument(help="As `edge-peer boards` lists it.")],
+) -> None:
+    """
+    Draw what edge-peer takes of a board's flash and RAM, and say where its facts are from.
+
+    Example: `edge-peer boards show RPI_PICO_W`
+    """
+    from edge_tools import bundle
+
+    board = known.find(name)
+    console = Console()
+    console.print(f"[bold]{board.name}[/]  {board.vendor} {board.product}, port {board.port}")
+    console.print(f"links {', '.join(board.transports)}; pins {board.pins or 'of no matter'}")
+    if board.flash is not None:
+        blocks = 0 if board.flash.log_bytes else board.limits["log_block_count"]
+        for code in (fit.IN_PLACE, fit.IN_RAM):
+            files = bundle.runtime(board, ["serial"]) if code == fit.IN_RAM else {}
+            memories = [fit.flash(board, files, blocks), fit.heap(board, ["serial"], code)]
+            console.print(fit.table(memories, f"a sensor with a serial link, its code {code}"))
+    for fact, source in board.sources.items():
+        console.print(f"{fact}: {source}", style="dim", highlight=False)
+
+
+def provision(
+    name: Annotated[str, typer.Argument(help="The device's, at most 24 bytes.")] = "",
+    board: Annotated[str, typer.Option(help="As `edge-peer boards` lists it.")] = "",
+    app: Annotated[
+        Path | None,
+        typer.Option("--app", metavar="FOLDER", help="The app, NAME.app; else the only one here."),
+    ] = None,
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help=f"What it is: {', '.join(ROLES)}.")
+    ] = "device",
+    permissions: Annotated[
+        str, typer.Option(metavar="FILE|JSON", help="What it may read and write; else everything.")
+    ] = "",
+    days: Annotated[int, typer.Option(min=0, help="How long it is admitted; 0: for ever.")] = 365,
+    serial: Annotated[
+        str, typer.Option(metavar="UART", help="A serial link: the number of its UART.")
+    ] = "",
+    lan: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="A link to a gateway or Big Peer.")
+    ] = "",
+    mqtt: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="A link by a broker.")] = "",
+    application: Annotated[
+        str, typer.Option(metavar="PATH", help="app.py, or a folder that has one.")
+    ] = "",
+    blocks: Annotated[
+        str, typer.Option(metavar="N", help="Of 4 KiB, for the log; else as the board has it.")
+    ] = "",
+    code: Annotated[
+        str, typer.Option(metavar="files|firmware", help="Where edge-peer's own code is.")
+    ] = "files",
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="A device a line; columns as these options.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to put what is made.")] = Path(),
+    labels: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Write a sheet of labels with QR codes.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make keys anew, and revoke those of before.")
+    ] = False,
+) -> None:
+    """
+    Make a device: its identity, and the bundle that `edge-peer flash` writes to a board.
+
+    Run bare it asks. With --csv it makes many, whose empty columns are what the options
+    say: name, board, role, permissions, days, serial, lan, mqtt, application, blocks, code.
+    All lines are checked first. A device that was made before keeps its key.
+
+    NAME.bundle/ and NAME.identity.json can be read by you alone: who has them is the
+    device. An image for a board with nothing on it yet is in the bundle, too.
+
+    Example: `edge-peer provision pump --board RPI_PICO --serial 0 --application app.py`
+    """
+    from edge_tools import labels as sheets
+    from edge_tools import provision as work
+
+    request = Request(
+        name, board, role, permissions, str(days), serial, lan, mqtt, application, blocks, code
+    )
+    if csv is not None:
+        requests = list(work.from_csv(csv, request))
+    else:
+        if not name and sys.stdin.isatty():
+            request = _asked(request)
+        requests = [("", request)]
+    made = work.run(requests, app, out, force)
+    if labels is not None:
+        sheets.write(labels, made)
+        print(f"{labels}: {len(made)} labels to print.")
+
+
+def _asked(request: Request) -> Request:
+    """Ask for what a person has to say."""
+    names = [board.name for board in known.every() if board.is_flashed]
+    print("Boards:", ", ".join(names))
+    given = {
+        "name": typer.prompt("Name of the device"),
+        "board": typer.prompt("Board", default=names[-1]),
+    }
+    pins = known.find(given["board"]).pins
+    given["serial"] = typer.prompt("UART of its serial link", default=str(pins.get("uart", "")))
+    given["application"] = typer.prompt("Application (app.py, empty for none)", default="")
+    return replace(request, **given)
