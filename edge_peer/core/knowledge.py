@@ -18,11 +18,13 @@ from binascii import crc32
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge_peer.core.document import Document
+    from edge_peer.core.messages import Hello
     from edge_peer.core.store import Log
 
     Vector = dict[bytes, int]
     Cursor = tuple[int, int, int]
 
+AUTHORS_PER_GREETING = 16  # 4 neighbours on a board, each with up to 640 bytes of subscriptions
 AUTHORS_PER_CURSOR = 4  # so many times fewer cursors than authors: 16 on a board
 
 
@@ -39,6 +41,8 @@ class Knowledge:
         self.evicted: Vector = {}
         self.durable: Vector = {}
         self.cursors: dict[bytes, Cursor] = {}
+        # neighbour -> (what it says next time, what we do, as a check), since the store is open
+        self.greetings: dict[bytes, tuple[Hello, int]] = {}
         self._cursor_used: dict[bytes, int] = {}  # when, since the store is open
         self._cursor_uses = 0
         self.epoch = 0
@@ -96,6 +100,12 @@ class Knowledge:
             oldest = min([(self._cursor_used.get(one, 0), one) for one in self.cursors])[1]
             del self.cursors[oldest]
             self._cursor_used.pop(oldest, None)
+
+    def note_greeting(self, neighbour: bytes, hello: "Hello", check: int) -> None:
+        """Remember how a link ended, so that the next one can begin in a word."""
+        if len(self.greetings) >= max(1, self.log.authors_max // AUTHORS_PER_GREETING):
+            self.greetings = {}
+        self.greetings[neighbour] = hello, check
 
     def learn(self, vector: "Vector") -> None:
         """Raise K and make it, and the cursors, durable."""

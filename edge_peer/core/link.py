@@ -19,19 +19,19 @@ Frames (SPEC.md, "Link"), integers big-endian:
 
     OPEN, OPENED   kind u8 | version u8 | nonce u32 | echo u32 | window u8 |
                    frame size varint | message size varint | identity
-    DATA           kind u8, + 0x80 if the message goes on | tag u16 | seq u8 | ack u8 | payload
-    ACK            kind u8 | tag u16 | ack u8
-    CLOSE          kind u8 | tag u16
+    DATA           kind u8, + 0x80 if the message goes on | seq u8 | ack u8 | payload
+    ACK            kind u8 | ack u8
+    CLOSE          kind u8
 
-On every wire each of these frames travels sealed (edge_peer/security/channel.py): whoever
-can change the wire can lose them, and nothing else.
+On every wire each of these frames travels sealed, with keys of this link alone
+(edge_peer/security/channel.py): whoever can change the wire can lose them, and nothing
+else, and no frame of an earlier link is one of this.
 
-Each side draws a nonce; a link is open once the other has echoed it. The tag is
-the two nonces' exclusive or, and tells frames of an earlier link apart. Lost
-frames are sent again from the first one on (go-back-N); the timer follows
-RFC 6298, and a repeated acknowledgement is answered at once. Where frames are lost
-those that follow are shorter: one of 256 bytes hardly ever gets through a line that
-damages one byte in a hundred, one of 70 does every second time.
+Each side draws a nonce; a link is open once the other has echoed it, or has said anything
+but OPEN, which it only does when it has. Lost frames are sent again from the first one on
+(go-back-N); the timer follows RFC 6298, and a repeated acknowledgement is answered at once.
+Where frames are lost those that follow are shorter: one of 256 bytes hardly ever gets
+through a line that damages one byte in a hundred, one of 70 does every second time.
 """
 
 from collections import namedtuple
@@ -70,7 +70,7 @@ ACK = 4
 CLOSE = 5
 MORE = 0x80
 
-HEADER_SIZE = 5  # of DATA: what a frame needs beside its payload
+HEADER_SIZE = 3  # of DATA: what a frame needs beside its payload
 
 # States, as strings so that a log line needs no lookup.
 OPENING = "opening"
@@ -78,8 +78,12 @@ ESTABLISHED = "established"
 CLOSED = "closed"
 
 # The whole protocol: state -> frame kinds that are acted on. Any other known kind
-# is a leftover of an earlier link and ignored; an unknown kind closes the link.
-ACCEPTS = {OPENING: (OPEN, OPENED), ESTABLISHED: (OPEN, OPENED, DATA, ACK, CLOSE), CLOSED: ()}
+# is ignored; an unknown kind closes the link.
+ACCEPTS = {
+    OPENING: (OPEN, OPENED, DATA, ACK),
+    ESTABLISHED: (OPEN, OPENED, DATA, ACK, CLOSE),
+    CLOSED: (),
+}
 
 Opened = namedtuple("Opened", ("identity",))
 MessageReceived = namedtuple("MessageReceived", ("message",))
@@ -98,8 +102,12 @@ class Link:
         message_size_max: int = 1024,
         keepalive_ms: int = KEEPALIVE_MS,
         retransmit_ms_min: int = RETRANSMIT_MS_MIN,
+        ack_delay_ms: int = ACK_DELAY_MS,
     ) -> None:
-        """nonce: 32 random bits. Sizes in bytes: what this side is ready to receive."""
+        """
+        nonce: 32 random bits. Sizes in bytes: what this side is ready to receive.
+        ack_delay_ms: how long an acknowledgement may wait for data to travel with.
+        """
         assert 0 < nonce < 1 << 32 and len(identity) <= IDENTITY_BYTES_MAX
         self.state = OPENING
         self.message_size_max = message_size_max  # after opening: the smaller of both sides'
@@ -108,7 +116,7 @@ class Link:
         self._identity = identity
         self._nonce = nonce
         self._echo = 0
-        self._tag = b"\0\0"
+        self._limits: tuple[int, int, int, bytes] | None = None  # what their OPEN said
         self._window = WINDOW
         self._frame_size_max = frame_size_max
         self._receive_max = message_size_max
@@ -131,6 +139,7 @@ class Link:
         self._resent = False  # since the last progress
         self._retries = 0
         self._retransmit_ms_min = retransmit_ms_min
+        self._ack_delay_ms = ack_delay_ms
         self._timer_ms = max(RETRANSMIT_MS_FIRST, retransmit_ms_min)
         self._smoothed_ms: int | None = None
         self._variation_ms = 0
@@ -169,7 +178,7 @@ class Link:
     def close(self, reason: str) -> None:
         """Say goodbye; closing a closed link does nothing."""
         if self.state == ESTABLISHED:
-            self._answers.append(bytes([CLOSE]) + self._tag)
+            self._answers.append(bytes([CLOSE]))
         if self.state != CLOSED:
             self.state = CLOSED
             self._events.append(Closed(reason))
@@ -193,7 +202,7 @@ class Link:
         if self.state == ESTABLISHED:
             frames += self._data_frames(now_ms)
             if not frames and self._ack_due_ms is not None and now_ms >= self._ack_due_ms:
-                frames.append(bytes([ACK]) + self._tag + self._ack())
+                frames.append(bytes([ACK]) + self._ack())
         if frames:
             self._spoke_ms = now_ms
         return frames
@@ -236,9 +245,11 @@ class Link:
             self.stale_count += 1
         elif kind in (OPEN, OPENED):
             self._receive_opening(kind, reader, now_ms)
-        elif reader.take(2) != self._tag:
+        elif self.state == OPENING and self._limits is None:
             self.stale_count += 1
         else:
+            if self.state == OPENING:  # it has had our nonce, or it would not say this
+                self._establish(now_ms)
             self._heard_ms = now_ms
             if kind == DATA:
                 self._receive_data(first, reader, now_ms)
@@ -267,32 +278,26 @@ class Link:
             self.stale_count += 1
             return
         self._echo = nonce
+        self._limits = _limits(reader)
         if echo != self._nonce:
             self._open_due_ms = now_ms  # answer with its echo
             return
-        self._establish(reader, now_ms)
+        self._establish(now_ms)
         if kind == OPEN:
-            self._answers.append(self._opening(OPENED))
+            self._ack_due_ms = now_ms + ACK_DELAY_MS  # that, or DATA, says that we are open
 
-    def _establish(self, reader: Reader, now_ms: int) -> None:
-        window = reader.byte()
-        frame_size = reader.varint()
-        message_size = reader.varint()
-        identity = reader.data[reader.position :]
-        if not 0 < window < 128 or frame_size <= HEADER_SIZE or not message_size:
-            raise FormatError("link limits that nothing fits in")
-        if len(identity) > IDENTITY_BYTES_MAX:
-            raise FormatError("identity of %d bytes" % len(identity))
+    def _establish(self, now_ms: int) -> None:
+        assert self._limits is not None
+        window, frame_size, message_size, identity = self._limits
         self._window = min(WINDOW, window)
         self._frame_size_max = min(self._frame_size_max, frame_size)
         self._fragment_size = self._frame_size_max - HEADER_SIZE
         if self._is_lossy:
             self._fragment_size = self._fragment_size_min()
         self.message_size_max = min(self._receive_max, message_size)
-        self._tag = ((self._nonce ^ self._echo) & 0xFFFF).to_bytes(2, "big")
         self._heard_ms = self._spoke_ms = now_ms
         self.state = ESTABLISHED
-        self._events.append(Opened(bytes(identity)))
+        self._events.append(Opened(identity))
 
     def _receive_data(self, first: int, reader: Reader, now_ms: int) -> None:
         seq = reader.byte()
@@ -303,7 +308,7 @@ class Link:
             return
         self._expected = (seq + 1) & 255
         if self._ack_due_ms is None:
-            self._ack_due_ms = now_ms + ACK_DELAY_MS
+            self._ack_due_ms = now_ms + self._ack_delay_ms
         if 2 * self._unacknowledged_count >= self._window:
             self._ack_due_ms = now_ms
         self._part += reader.data[reader.position :]
@@ -345,7 +350,7 @@ class Link:
         if self._smoothed_ms is None:
             return max(RETRANSMIT_MS_FIRST, self._retransmit_ms_min)
         timer_ms = self._smoothed_ms + 4 * self._variation_ms + ACK_DELAY_MS
-        return min(max(timer_ms, self._retransmit_ms_min), RETRANSMIT_MS_MAX)
+        return max(min(timer_ms, RETRANSMIT_MS_MAX), self._retransmit_ms_min)
 
     # Sending
 
@@ -392,7 +397,7 @@ class Link:
         return frames
 
     def _data(self, kind: int, seq: int, payload: bytes) -> bytes:
-        return bytes([kind]) + self._tag + bytes([seq & 255]) + self._ack() + payload
+        return bytes([kind, seq & 255]) + self._ack() + payload
 
     def _ack(self) -> bytes:
         self._ack_due_ms = None
@@ -406,6 +411,7 @@ class Link:
             return
         patience_ms = PATIENCE_FACTOR_MAX * self._patience_ms()
         self._timer_ms = min(2 * self._timer_ms, patience_ms, RETRANSMIT_MS_MAX)
+        self._timer_ms = max(self._timer_ms, self._retransmit_ms_min)
         self._shrink()
         self._sent_ms = now_ms
         self._resend = True
@@ -418,3 +424,14 @@ class Link:
         put_varint(out, self._frame_size_max)
         put_varint(out, self._receive_max)
         return bytes(out + self._identity)
+
+
+def _limits(reader: Reader) -> "tuple[int, int, int, bytes]":
+    """Read the rest of OPEN: window, frame size, message size, identity."""
+    window, frame_size, message_size = reader.byte(), reader.varint(), reader.varint()
+    identity = reader.data[reader.position :]
+    if not 0 < window < 128 or frame_size <= HEADER_SIZE or not message_size:
+        raise FormatError("link limits that nothing fits in")
+    if len(identity) > IDENTITY_BYTES_MAX:
+        raise FormatError("identity of %d bytes" % len(identity))
+    return window, frame_size, message_size, bytes(identity)

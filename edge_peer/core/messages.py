@@ -15,6 +15,8 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     ASK      6 | count | author*                        of whom the sender must know K
     8 to 11    attachments (core/exchange.py)
     12 to 14 | length | bytes    between peers that know each other (security/gate.py)
+    SAME    15 | CRC-32 u32                             of the HELLO that this stands for
+    AGAIN   16                                          say it: SAME stands for none known here
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -23,6 +25,7 @@ All numbers are varints unless said otherwise. Authors are interned in slots tha
 sender assigns; slot 0 is the sender itself. Both sides forget them with the link.
 """
 
+from binascii import crc32
 from collections import namedtuple
 
 from edge_peer.core.document import AUTHOR_SIZE
@@ -53,6 +56,8 @@ HAVE = 11
 REVOKED = 12
 REFUSED = 13
 RENEWED = 14
+SAME = 15
+AGAIN = 16
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -71,6 +76,7 @@ _FLAGS_MAX = 1_023
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
+CHECK_SIZE = 4
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
 RECORD_COUNT_MAX = 1_024
@@ -113,6 +119,9 @@ Done = namedtuple(
 
 # number: the size of the blob, or that of the first piece; runs: [(first piece, count)]
 Attached = namedtuple("Attached", ("kind", "id", "number", "runs", "data"))
+
+Same = namedtuple("Same", ("check",))  # of a HELLO, as `check` computes it
+Again = namedtuple("Again", ())
 
 Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gate.py
 
@@ -188,6 +197,12 @@ class Encoder:
             put_varint(out, hops)
         return bytes(out)
 
+    def same(self, check: int) -> bytes:
+        return bytes([SAME]) + check.to_bytes(CHECK_SIZE, "big")
+
+    def check(self, hello: Hello) -> int:
+        return crc32(self.hello(hello)) & 0xFFFFFFFF
+
     def ask(self, authors: "list[bytes]") -> bytes:
         """Of at most VECTOR_PART_MAX authors."""
         out = bytearray([ASK])
@@ -252,7 +267,7 @@ class Decoder:
 
     def messages(
         self, data: bytes
-    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached | Told]":
+    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached | Told | Same | Again]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
         while not reader.at_end():
@@ -278,6 +293,10 @@ class Decoder:
                 yield take_message(kind, reader)
             elif REVOKED <= kind <= RENEWED:
                 yield Told(kind, reader.take(reader.count(TOLD_BYTES_MAX)))
+            elif kind == SAME:
+                yield Same(int.from_bytes(reader.take(CHECK_SIZE), "big"))
+            elif kind == AGAIN:
+                yield Again()
             else:
                 raise FormatError("message kind %d is not known here" % kind)
 

@@ -12,6 +12,7 @@ from edge_peer.core.messages import (
     ALL_DURABLE,
     DIGEST,
     DURABLE,
+    GAP,
     LACKS_OWN,
     RECORD_COUNT_MAX,
     RECORD_OVERHEAD_MAX,
@@ -20,6 +21,7 @@ from edge_peer.core.messages import (
     WANTS_ALL,
     WANTS_UNDURABLE,
     Done,
+    Hello,
 )
 
 TYPE_CHECKING = False
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from edge_peer.core.document import Document
     from edge_peer.core.knowledge import Vector
     from edge_peer.core.log import Put
-    from edge_peer.core.messages import Delta, Encoder, Hello
+    from edge_peer.core.messages import Delta, Encoder
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
     from edge_peer.core.sync import Subscriptions
@@ -82,6 +84,8 @@ class Sender:
         self._cursor = 0  # of our log, what it has been offered
         self._cursor_told = 0  # and how far it knows that
         self._base = 0
+        self._hello: Hello | None = None  # the last
+        self._expected = (0, 0, 0, 0)  # resume, base, our epoch, our K in the next; see `expected`
         self._is_live = False  # the cursor has been at the end of the log
         self._done_told = -1  # arrival number that the last DONE was about
         self._own_told = 0  # our own write up to which it knows or was sent what it wants
@@ -94,6 +98,8 @@ class Sender:
     def begin(self, hello: "Hello", matches: "Matcher", now_ms: int) -> None:
         """Start where the neighbour's HELLO says, whatever was said before."""
         store = self._store
+        self._hello = hello
+        self._expected = (hello.resume, hello.base, hello.sender_epoch, hello.known)
         self._matches = matches
         self.their_flags = hello.flags
         self.wanted = tuple([one[:2] for one in hello.subscriptions])
@@ -124,6 +130,14 @@ class Sender:
         all_durable = hello.flags & ALL_DURABLE
         durable = store.durable_seq(self._neighbour) if all_durable else hello.durable
         self.note_durable({self._neighbour: durable})
+
+    def expected(self) -> "Hello | None":
+        """Return the HELLO that it says next time, if all that was sent has arrived."""
+        last = self._hello
+        if last is None:
+            return None
+        numbers = (last.flags & ~(GAP | LACKS_OWN), last.epoch) + self._expected
+        return Hello(*(numbers + (last.digest, last.durable, last.subscriptions)))
 
     # What the neighbour knows
 
@@ -243,6 +257,8 @@ class Sender:
             if message:
                 self.sent_count += len(puts)
                 self._cursor_told = puts[-1][2]
+                _, base, _, known = self._expected
+                self._expected = (self._cursor_told, base, self._store.epoch, known)
                 return message
             if len(puts) == 1:
                 self.skipped_count += 1
@@ -357,6 +373,7 @@ class Sender:
             if store.keeps_all and author not in self._their_authors:  # it is durable, too
                 self._durable_told[author] = seq
         previous, self._cursor_told = self._cursor_told, store.arrival
+        self._expected = (store.arrival, store.arrival, store.epoch, store.own_seq)
         return self._encoder.done(Done(previous, store.arrival, store.own_seq, news))
 
     def _own_news(self) -> "list[tuple[bytes, int, int]]":

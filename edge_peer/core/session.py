@@ -23,7 +23,15 @@ from collections import namedtuple
 
 from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.core.ids import author_of
-from edge_peer.core.link import CLOSED, RETRANSMIT_MS_MIN, Closed, Link, MessageReceived, Opened
+from edge_peer.core.link import (
+    ACK_DELAY_MS,
+    CLOSED,
+    RETRANSMIT_MS_MIN,
+    Closed,
+    Link,
+    MessageReceived,
+    Opened,
+)
 from edge_peer.core.state import INCARNATION_SIZE
 from edge_peer.core.sync import Sync
 
@@ -41,8 +49,8 @@ SUSPECT_MS = 3_000  # how long the other side has to prove itself when another o
 # peer wants (messages.py); matcher: see Sync; entropy(n) -> n random bytes
 Local = namedtuple("Local", ("keyring", "flags", "store", "matcher", "entropy"))
 # cost: lower is better; sizes in bytes of what this side receives; see Link and Sync. A
-# medium may also be a class that has `deflate` (see Sync), `retransmit_ms_min` (see Link) or
-# `is_ordered` (see Channel).
+# medium may also be a class that has `deflate` (see Sync), `retransmit_ms_min` or
+# `ack_delay_ms` (see Link), or `is_ordered` (see Channel).
 Medium = namedtuple(
     "Medium", ("name", "cost", "frame_size_max", "message_size_max", "keepalive_ms", "linger_ms")
 )
@@ -82,6 +90,7 @@ class Session:
             medium.message_size_max,
             medium.keepalive_ms,
             getattr(medium, "retransmit_ms_min", RETRANSMIT_MS_MIN),
+            getattr(medium, "ack_delay_ms", ACK_DELAY_MS),
         )
 
     @property

@@ -15,9 +15,12 @@ wrote itself: of each author that it is about to send something of, a sender ask
 for K once (ASK, KNOW). K is learned on DONE, and only from a sender whose log holds
 all that we want (core/store.py says what K, E and D are).
 
-Nothing is said that is not news. HELLO has a digest of K: a sender whose K is the
-same has none to teach. D is told of authors whose documents are not known to be
-durable there; who holds such documents says so, by telling its own D of their authors.
+Nothing is said that is not news. A HELLO that the other side can expect, as nothing has
+changed since the link before, is SAME, its checksum; who expects another one, or has forgotten,
+says AGAIN, and what it wants itself, and takes nothing until it has HELLO. HELLO has a
+digest of K: a sender whose K is the same has none to teach. D is told of authors whose
+documents are not known to be durable there; who holds such documents says so, by telling
+its own D of their authors.
 
 Messages are acknowledged by the link, after `receive` has made them durable.
 A receiver without room says nothing, reads on over what it must refuse, and
@@ -29,6 +32,7 @@ was sent before that HELLO was heard.
 from edge_peer.core.errors import QueryError, RemoteProtocolError
 from edge_peer.core.limits import ATTACHMENTS
 from edge_peer.core.messages import (
+    AGAIN,
     ALL_DURABLE,
     ATTACHES,
     COVERS,
@@ -44,6 +48,7 @@ from edge_peer.core.messages import (
     VECTOR_PART_MAX,
     WANTS_ALL,
     WANTS_UNDURABLE,
+    Again,
     Ask,
     Attached,
     Decoder,
@@ -53,6 +58,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Same,
     Told,
 )
 from edge_peer.core.sender import Sender
@@ -79,11 +85,14 @@ GAP_RETRY_MS = 60_000  # and one that lacks what a relay has evicted
 
 # The whole protocol: state -> message kinds that the neighbour may send.
 WAITING = "waiting"  # for its first HELLO
+UNSURE = "unsure"  # what its SAME stands for; what it said behind that, it will say again
 STARTED = "started"
 ACCEPTS = {
-    WAITING: (Hello, Told),
-    STARTED: (Hello, Ask, Know, Durable, Delta, Done, Attached, Told),
+    WAITING: (Hello, Same, Again, Told),
+    UNSURE: (Hello, Durable, Again, Told),
+    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Done, Attached, Told),
 }
+PASSED_OVER = {UNSURE: (Ask, Know, Delta, Done, Attached)}
 
 
 class Sync:
@@ -135,6 +144,9 @@ class Sync:
         self._said_epoch = -1  # the store's when we last said HELLO
         self._hello_due_ms: int | None = now_ms
         self._unanswered_count = -1  # of our HELLOs; the first gets no answer
+        self._says_same = True  # if it can, and it has not been told to say it again
+        self._has_said_same = False
+        self._says_again = False
         self._undurable: list[bytes] = []  # authors, to be told that we care for their D
         self._their_epoch = 0
         self._receiver: Receiver | None = None
@@ -144,6 +156,10 @@ class Sync:
         """Call when the link is closed."""
         if self.gate is not None:
             self.gate.close()
+        expected = self._sender.expected()
+        if self.state == STARTED and expected is not None and not self._fetches_own():
+            check = self._encoder.check(self._hello(False))
+            self._store.note_greeting(self._neighbour, expected, check)
         if self._exchange is not None:
             self._exchange.close()
 
@@ -169,6 +185,8 @@ class Sync:
         if self.gate is not None:
             self.gate.check()
         for part in self._decoder.messages(message):
+            if type(part) in PASSED_OVER.get(self.state, ()):
+                continue
             if type(part) not in ACCEPTS[self.state]:
                 raise RemoteProtocolError("%s while %s" % (type(part).__name__, self.state))
             _HANDLERS[type(part)](self, part, now_ms)
@@ -187,11 +205,14 @@ class Sync:
             message: bytes = self.gate.next_message(size_max)
             if message:
                 return message
-        if self.state == WAITING and self._flags & WANTS_ALL:
+        if self._says_again:
+            self._says_again = False
+            return bytes([AGAIN])
+        if self.state != STARTED and self._flags & WANTS_ALL:
             return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
             return self._next_hello(now_ms)
-        if self.state == WAITING:
+        if self.state != STARTED:
             return b""
         if self._receiver is not None:
             self._receiver.learn_refused()
@@ -223,7 +244,7 @@ class Sync:
 
     def deadline_ms(self) -> "int | None":
         """Return when next_message may have something without anything else happening."""
-        if self.state == WAITING and self._flags & WANTS_ALL:
+        if self.state != STARTED and self._flags & WANTS_ALL:
             return None
         due = [t for t in (self._hello_due_ms, self._sender.linger_until_ms) if t is not None]
         if self.state == STARTED:
@@ -263,6 +284,23 @@ class Sync:
         self._unanswered_count += 1
         has_gap = self._has_gap()
         self._restart_receiver()
+        if has_gap:
+            self._gap_due_ms = now_ms + GAP_RETRY_MS
+        if not store.keeps_all:
+            self._undurable = [
+                author
+                for author, seq in sorted(store.knowledge.items())
+                if seq > store.durable_seq(author)
+            ]
+        hello = self._hello(has_gap)
+        if self._unanswered_count or not self._says_same:
+            return self._encoder.hello(hello)
+        check = self._encoder.check(hello)
+        self._has_said_same = store.greetings.get(self._neighbour, (None, -1))[1] == check
+        return self._encoder.same(check) if self._has_said_same else self._encoder.hello(hello)
+
+    def _hello(self, has_gap: bool) -> Hello:
+        store = self._store
         flags, digest, durable = self._flags, 0, store.durable_seq(store.author)
         may_learn = bool(flags or self._subscriptions)
         if flags & WANTS_ALL:
@@ -279,19 +317,12 @@ class Sync:
             flags |= LACKS_OWN
         if has_gap:
             flags |= GAP
-            self._gap_due_ms = now_ms + GAP_RETRY_MS
         if not store.unsynced_count():
             flags, durable = flags | ALL_DURABLE, 0
-        if not store.keeps_all:
-            self._undurable = [
-                author
-                for author, seq in sorted(store.knowledge.items())
-                if seq > store.durable_seq(author)
-            ]
         resume, base, sender_epoch = store.cursors.get(self._neighbour, (0, 0, 0))
         known = store.known(self._neighbour)
         numbers = (flags, store.epoch, resume, base, sender_epoch, known, digest, durable)
-        return self._encoder.hello(Hello(*(numbers + (self._requests,))))
+        return Hello(*(numbers + (self._requests,)))
 
     def _restart_receiver(self) -> None:
         if self._receiver is not None:
@@ -335,6 +366,7 @@ class Sync:
         """What a Big Peer knows is durable."""
         store = self._store
         entries = {author: seq for author, seq, _ in done.entries if store.known(author)}
+        entries[self._neighbour] = done.own_seq
         if len(store.durable) + len(entries) <= store.log.authors_max:
             store.learn_durable(entries)
 
@@ -383,10 +415,27 @@ class Sync:
         self._sender.begin(hello, matches, now_ms)
         if self._fetches_own() and self.state != STARTED:
             self._hello_due_ms = now_ms  # what we said first did not say so
-        self._answer_count += self.state == STARTED
+        self._answer_count += self.state != WAITING
         self.state = STARTED
         if self.on_asked is not None:
             self.on_asked(hello.subscriptions, bool(hello.flags & GAP))
+
+    def _handle_same(self, same: Same, now_ms: int) -> None:
+        """Take it for the HELLO that we expect, as far as we know what changes by itself."""
+        last = self._store.greetings.get(self._neighbour, (None, 0))[0]
+        for hello in () if last is None else _variants(last, self._store):
+            if self._encoder.check(hello) == same.check:
+                self._handle_hello(hello, now_ms)
+                return
+        self.state = UNSURE
+        self._says_again, self._says_same = True, False
+        self._hello_due_ms = now_ms
+
+    def _handle_again(self, again: Again, now_ms: int) -> None:
+        if not self._has_said_same:
+            raise RemoteProtocolError("it wants to hear again what was said in full")
+        self._has_said_same = self._says_same = False
+        self._hello_due_ms = now_ms
 
     def _handle_ask(self, ask: Ask, now_ms: int) -> None:
         self._asked = ask.authors
@@ -419,6 +468,17 @@ class Sync:
         self._sender.take_knowledge(know.vector)
 
 
+def _variants(last: Hello, store: "Store") -> "list[Hello]":
+    """What it may have learned by the end of the link before, beside what it was sent."""
+    digests = (last.digest, store.digest()) if last.flags & DIGEST else (0,)
+    durables = ((last.flags, last.durable), (last.flags | ALL_DURABLE, 0))
+    return [
+        Hello(*((flags,) + tuple(last[1:6]) + (digest, durable, last.subscriptions)))
+        for digest in digests
+        for flags, durable in durables
+    ]
+
+
 def _covers(flags: int, has: "Subscriptions", their_flags: int, want: "Subscriptions") -> bool:
     """Return whether a log kept for `flags` and `has` holds all that the other side wants."""
     if flags & (WANTS_ALL | COVERS):
@@ -438,6 +498,8 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Know: Sync._handle_know,
     Hello: Sync._handle_hello,
     Ask: Sync._handle_ask,
+    Same: Sync._handle_same,
+    Again: Sync._handle_again,
     Durable: Sync._handle_durable,
     Delta: Sync._handle_documents,
     Done: Sync._handle_documents,

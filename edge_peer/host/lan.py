@@ -22,7 +22,8 @@ SIZES = ("lan", 1, 4096, 262_144 + 4096, 10_000, 20)
 
 class Plain(Medium):
     is_ordered = True
-    retransmit_ms_min = 8_000  # TCP repeats what is lost: what takes long is being stored
+    retransmit_ms_min = 30_000  # TCP repeats what is lost; by then the link is silent, and ends
+    ack_delay_ms = 10_000  # nobody waits for one, so a last one goes with the next sign of life
 
 
 class Deflating(Plain):

@@ -89,13 +89,14 @@ def assert_copied(readings, peer):
 
 async def _eviction(home, writer, proxy, count):
     """Return how much more a peer says when half of its store goes meanwhile."""
-    before = await _write_and_reconnect(writer, proxy, 0)
-    writer.close()
-    writer = Small(home, "writer", proxy.port, count // 2, deflate=False)
-    after = await _write_and_reconnect(writer, proxy, 1)
+    figures = []
+    for number, documents_max in enumerate((2 * count, count // 2)):
+        writer.close()
+        writer = Small(home, "writer", proxy.port, documents_max, deflate=False)
+        figures.append(await _write_and_reconnect(writer, proxy, number))
     assert writer.document_count() <= count // 2, "nothing was evicted"
     writer.close()
-    return after - before
+    return figures[1] - figures[0]
 
 
 async def _write_and_reconnect(small, proxy, number):

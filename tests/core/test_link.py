@@ -156,7 +156,7 @@ def test_fragments_grow_again_when_the_line_is_clean():
     exchange(a, b, now_ms)
     longest = []
     for _ in range(40):
-        a.send_message(b"y" * 251)
+        a.send_message(b"y" * 253)
         frames = a.frames_to_send(now_ms)
         longest.append(max([len(frame) for frame in frames]))
         for frame in frames:
@@ -242,19 +242,41 @@ def test_an_opening_whose_answer_was_lost_is_answered_again():
     assert b.state == ESTABLISHED
 
 
-def test_frames_of_an_earlier_link_are_ignored():
-    a, b = opened()
-    a.send_message(b"old")
-    old = a.frames_to_send(0)
-    a2 = Link(b"a", 0x44444444, 0, 64, 512)
-    b2 = Link(b"b", 0x55555555, 0, 64, 512)
-    for frame in old:
+def test_data_says_that_the_link_is_open_as_well_as_an_answer_does():
+    a, b = pair()
+    for frame in a.frames_to_send(0):
+        b.receive_frame(frame, 0)
+    for frame in b.frames_to_send(0):
+        a.receive_frame(frame, 0)
+    a.send_message(b"x")
+    (frame,) = a.frames_to_send(0)
+    b.receive_frame(frame, 0)
+    assert events(b) == [Opened(b"a"), MessageReceived(b"x")]
+
+
+def test_what_comes_before_an_opening_is_ignored():
+    a, _b = opened()
+    a.send_message(b"early")
+    early = a.frames_to_send(0)
+    a2, b2 = pair()
+    for frame in early:
         b2.receive_frame(frame, 0)
-    exchange(a2, b2)
-    for frame in old:
-        b2.receive_frame(frame, 0)
+    exchange(a2, b2, ACK_DELAY_MS)
     assert events(b2) == [Opened(b"a")]
-    assert b2.stale_count == 2
+    assert b2.stale_count == 1
+
+
+def test_an_acknowledgement_may_wait_for_the_next_sign_of_life():
+    a = Link(b"a", 1, 0, 64, 512)
+    b = Link(b"b", 2, 0, 64, 512, ack_delay_ms=2 * KEEPALIVE_MS)
+    exchange(a, b)
+    exchange(a, b, ACK_DELAY_MS)
+    a.send_message(b"x")
+    exchange(a, b)
+    due_ms = ACK_DELAY_MS + KEEPALIVE_MS
+    assert b.frames_to_send(due_ms - 1) == []
+    b.handle_timeout(due_ms)
+    assert len(b.frames_to_send(due_ms)) == 1
 
 
 def test_goodbye_closes_the_other_side():
@@ -275,10 +297,9 @@ def test_a_frame_of_an_unknown_kind_is_the_remotes_mistake():
 
 def test_a_message_above_the_limit_is_the_remotes_mistake():
     _a, b = opened(frame_size_max=64, message_size_max=100)
-    tag = b"\x33\x33"  # of the two nonces in `pair`
     with raises(RemoteProtocolError, "above"):
         for seq in range(3):
-            b.receive_frame(bytes([DATA | 0x80]) + tag + bytes([seq, 0]) + b"x" * 50, 0)
+            b.receive_frame(bytes([DATA | 0x80, seq, 0]) + b"x" * 50, 0)
 
 
 def test_any_bytes_are_taken_or_refused_but_never_crash():

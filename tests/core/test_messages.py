@@ -14,12 +14,14 @@ from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.link import ESTABLISHED, Link
 from edge_peer.core.messages import (
+    AGAIN,
     AUTHOR_SLOTS,
     DELTA,
     DURABLE,
     KNOW,
     SHAPE_SLOTS,
     VECTOR_PART_MAX,
+    Again,
     Ask,
     Decoder,
     Delta,
@@ -28,6 +30,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Same,
 )
 from edge_peer.core.packing import Reader
 
@@ -85,6 +88,8 @@ def test_the_vectors_mean_what_they_say():
                 "durable",
             )
             assert part == Hello(*([case[name] for name in names] + [tuple(wanted)]))
+        elif case["name"] in ("same", "again"):
+            assert part == (Same(case["check"]) if "check" in case else Again())
         elif case["name"] == "ask":
             assert part == Ask(tuple([unhexlify(authors[name]) for name in case["authors"]]))
         elif case["name"] == "done":
@@ -108,6 +113,10 @@ def test_messages_encode_to_the_vectors():
             message = encoder.vector(DURABLE, part.vector)
         elif isinstance(part, Hello):
             message = encoder.hello(part)
+        elif isinstance(part, Same):
+            message = encoder.same(part.check)
+        elif isinstance(part, Again):
+            message = bytes([AGAIN])
         elif isinstance(part, Ask):
             message = encoder.ask(part.authors)
         elif isinstance(part, Done):
@@ -126,6 +135,7 @@ def test_link_frames_are_the_vectors():
     b.receive_frame(first[0], 0)
     for frame in b.frames_to_send(0):
         a.receive_frame(frame, 0)
+        a.receive_frame(frame, 0)  # what is said again is answered again
     assert a.state == ESTABLISHED
     assert [hexlify(frame).decode() for frame in a.frames_to_send(0)] == [wanted["opened"]]
     a.send_message(b"hello")

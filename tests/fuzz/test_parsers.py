@@ -26,6 +26,7 @@ from edge_peer.core.frame import FrameDecoder
 from edge_peer.core.frame import encode as encode_frame
 from edge_peer.core.kinds import Attachment, packed_token
 from edge_peer.core.messages import (
+    AGAIN,
     ALL_DURABLE,
     DIGEST,
     DURABLE,
@@ -37,6 +38,7 @@ from edge_peer.core.messages import (
     RELAYS,
     WANT,
     WANTS_ALL,
+    Again,
     Ask,
     Attached,
     Decoder,
@@ -46,6 +48,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Same,
 )
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
 from edge_peer.core.query import parse
@@ -589,10 +592,11 @@ def attached(draw):
     return Attached(kind, draw(blob_ids), number, runs, data)
 
 
+sames = st.builds(Same, st.integers(0, 0xFFFFFFFF)) | st.just(Again())
 conversations = st.lists(
     st.tuples(st.just(KNOW), vectors)
     | st.tuples(st.just(DURABLE), vectors)
-    | st.tuples(st.none(), hellos() | deltas() | dones() | asks | attached()),
+    | st.tuples(st.none(), hellos() | deltas() | dones() | asks | attached() | sames),
     max_size=4,
 )
 
@@ -605,6 +609,10 @@ def said(encoder, part):
         return encoder.hello(content)
     if isinstance(content, Done):
         return encoder.done(content)
+    if isinstance(content, Same):
+        return encoder.same(content.check)
+    if isinstance(content, Again):
+        return bytes([AGAIN])
     if isinstance(content, Attached):
         return put_message(content)
     if isinstance(content, Ask):

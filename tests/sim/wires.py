@@ -25,8 +25,10 @@ Kind = namedtuple(
 )
 
 
-class _Ordered(Medium):
+class _Ordered(Medium):  # as host/lan.py has it
     is_ordered = True
+    retransmit_ms_min = 30_000
+    ack_delay_ms = 10_000
 
 
 _SERIAL = Medium("serial", 2, 256, 1024, 5_000, 250)  # as host/serial.py has it

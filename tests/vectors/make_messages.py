@@ -8,6 +8,7 @@ say what they are, by the grammar in SPEC.md.
 """
 
 import struct
+import zlib
 
 from make import HERE, lines
 
@@ -253,6 +254,7 @@ def messages():
     short = [b"\x02\x08" + varint(2, 300) + zigzag(0) + varint(7, 299) + varint(0)]
     of_short = {"flags": 8, "epoch": 2, "resume": 300, "base": 300, "sender_epoch": 7}
     of_short |= {"known": 299, "digest": 0, "durable": 0, "subscriptions": []}
+    check = zlib.crc32(b"".join(short))
     ask = b"\x06" + varint(2) + author(1) + author(0)
     durable = b"\x03" + varint(1) + author(0) + varint(6)
     done = b"\x05" + varint(41, 0, 6, 1) + author(1) + varint(22, 0)
@@ -260,6 +262,8 @@ def messages():
         case("know", know, vector={"A": 6, "B": 300}),
         case("hello", *hello, **numbers, subscriptions=wanted),
         case("hello", *short, **of_short),
+        case("same", b"\x0f" + struct.pack(">I", check), check=check),
+        case("again", b"\x10"),
         case("ask", ask, authors=["B", "A"]),
         case("durable", durable, vector={"A": 6}),
         own_readings(),
@@ -277,8 +281,8 @@ LINK = {
     "identity 'me', 256 byte frames, 1024 byte messages",
     "open": "0101112233440000000004800280086d65",
     "opened": "020111223344a0b0c0d004800280086d65",
-    "data": "03f394000068656c6c6f",
-    "close": "05f394",
+    "data": "03000068656c6c6f",
+    "close": "05",
 }
 
 
