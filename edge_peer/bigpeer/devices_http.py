@@ -54,12 +54,12 @@ async def list_devices(big: "Tenant", request: Request) -> Response:
     if text and not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= PAGE_COUNT_MAX):
         raise Refusal(400, "request", f'"limit" is a number from 1 to {PAGE_COUNT_MAX}')
     limit = int(text) if text else PAGE_COUNT
-    found = list(islice(_reports(big, after), limit + 1))
+    found = list(islice(reports(big, after), limit + 1))
     last = found[limit - 1]["id"] if len(found) > limit else None
     return json_response(encode({"devices": found[:limit], "next": last}))
 
 
-def _reports(big: "Tenant", after: str) -> "Iterator[dict[str, Any]]":
+def reports(big: "Tenant", after: str) -> "Iterator[dict[str, Any]]":
     for id, body in big.store.scan(INFO_COLLECTION):  # in the order of ids
         if id > after:
             document = documents.decode(body)

@@ -7,7 +7,7 @@ In front of the portal: nothing behind it is reached without a session.
     POST /sign-in     name and password
     GET, POST /set-up?token=TOKEN    the first person (people.py)
     POST /sign-out
-    GET, POST /keys   API keys and sessions (keys_page.py)
+    GET, POST /apps, /devices, /data, /webhooks, /keys    the plain pages (*_page.py)
 
 A session's open pages (WebSockets) end with it.
 """
@@ -22,12 +22,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from edge_peer.bigpeer import forms, keys_page
+from edge_peer.bigpeer import apps_page, data_page, devices_page, forms, keys_page, webhooks_page
 from edge_peer.bigpeer.forms import Cookie
 from edge_peer.bigpeer.limits import address_of
 from edge_peer.bigpeer.pages import page
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.sessions import Session
+from edge_peer.bigpeer.shell import Visit
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
@@ -36,6 +37,13 @@ LOOK_S = 5  # how often an open page's session is looked up: another process may
 WRONG = "No such name and password."
 STALE = "This page was too old. Please try again."
 NOT_FROM_HERE = "this request comes from another site"
+_PLAIN = {
+    "/apps": apps_page.respond,
+    "/devices": devices_page.respond,
+    "/data": data_page.respond,
+    "/webhooks": webhooks_page.respond,
+    "/keys": keys_page.respond,
+}
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _REDIRECT = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _POLICY_VIOLATION = 1008
@@ -84,7 +92,7 @@ class Gate:
         if path in ("/sign-in", "/set-up"):
             return RedirectResponse("./", 303, _REDIRECT)
         request.scope[forms.SCOPE_KEY] = forms.token_of(self._session_cookie.value(request))
-        if path not in ("/keys", "/sign-out"):
+        if path not in _PLAIN and path != "/sign-out":
             return None
         fields: dict[str, str] = {}
         if request.method == "POST":
@@ -92,8 +100,8 @@ class Gate:
             given = fields.get(forms.FIELD, "")
             if not forms.is_token(given, self._session_cookie.value(request)):
                 return PlainTextResponse("this form is not from one of our pages\n", 403)
-        if path == "/keys":
-            return await keys_page.respond(self._big, request, session, fields)
+        if path in _PLAIN:
+            return await _PLAIN[path](Visit(self._big, request, session, fields))
         return self._sign_out(request, session)
 
     # Before there is a session

@@ -6,21 +6,15 @@ through templates that escape: names come from people and programs.
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from edge_peer.bigpeer import forms
 from edge_peer.bigpeer.keys_http import map_of
 from edge_peer.bigpeer.limits import address_of
-from edge_peer.bigpeer.pages import page
 from edge_peer.bigpeer.permissions import Permissions
-from edge_peer.bigpeer.sessions import Session
+from edge_peer.bigpeer.shell import Visit
 from edge_peer.host import system
-
-if TYPE_CHECKING:
-    from edge_peer.bigpeer.server import BigPeer
 
 DAY_MS = 86_400_000
 DAYS_MAX = 36_500
@@ -33,34 +27,32 @@ _EXAMPLE = {
 }
 
 
-async def respond(
-    big: "BigPeer", request: Request, session: Session, fields: dict[str, str]
-) -> Response:
-    """fields: those of the form, checked to be from one of our pages; none for GET."""
-    if request.method != "POST":
-        return _page(big, request, session)
+async def respond(visit: Visit) -> Response:
+    big, fields, session = visit.big, visit.fields, visit.session
+    keys = visit.tenant.keys
+    if not visit.is_form():
+        return _page(visit)
     action = fields.get("action", "")
     if action == "create":
         try:
-            key, plain = big.keys.create(fields.get("name", "").strip(), *_wanted(fields))
+            key, plain = keys.create(fields.get("name", "").strip(), *_wanted(fields))
         except ValueError as error:
-            return _page(big, request, session, status=400, message=str(error), fields=fields)
-        return _page(big, request, session, status=201, new_key=plain, new_name=key.name)
+            return _page(visit, status=400, message=str(error), fields=fields)
+        return _page(visit, status=201, new_key=plain, new_name=key.name)
     if action == "revoke":
-        big.keys.revoke(fields.get("id", ""))
+        keys.revoke(fields.get("id", ""))
     elif action == "end":
         big.sessions.end_others(session)
     elif action == "password" and session.person is not None:
-        return await _change_password(big, request, session, fields)
-    return RedirectResponse("keys", 303)
+        return await _change_password(visit)
+    return visit.back("keys")
 
 
-async def _change_password(
-    big: "BigPeer", request: Request, session: Session, fields: dict[str, str]
-) -> Response:
+async def _change_password(visit: Visit) -> Response:
     """It ends all sessions of the person, this one with them. Raises Refusal (429)."""
+    big, fields, session = visit.big, visit.fields, visit.session
     assert session.person is not None
-    address = address_of(request.client)
+    address = address_of(visit.request.client)
     big.limits.check_wrong(address)
     try:
         if fields.get("password") != fields.get("again"):
@@ -70,7 +62,7 @@ async def _change_password(
             raise ValueError("that is not your password")
         await big.people.change(session.person, fields.get("password", ""))
     except ValueError as error:
-        return _page(big, request, session, status=400, password_message=str(error))
+        return _page(visit, status=400, password_message=str(error))
     big.sessions.look_again()
     return RedirectResponse("./", 303)
 
@@ -92,20 +84,17 @@ def _wanted(fields: dict[str, str]) -> tuple[Permissions | None, int | None]:
     return Permissions(allowed), expires_ms
 
 
-def _page(
-    big: "BigPeer", request: Request, session: Session, *, status: int = 200, **values: Any
-) -> Response:
-    keys = big.keys.all()
+def _page(visit: Visit, *, status: int = 200, **values: Any) -> Response:
+    keys = visit.tenant.keys.all()
     shown = [_row(map_of(key)) for key in keys[-SHOWN_COUNT_MAX:]]
     fields = values.pop("fields", {})
     if not fields.get("permissions"):
         fields["permissions"] = json.dumps(_EXAMPLE, indent=1)
     empty = {"message": "", "new_key": "", "new_name": "", "password_message": ""}
-    return page(
-        "keys", status, keys=shown, hidden_count=len(keys) - len(shown), who=session.who,
-        is_person=session.person is not None,
-        others_count=big.sessions.count() - 1, app_id=big.app_id, fields=fields,
-        form_token=request.scope[forms.SCOPE_KEY], **(empty | values),
+    return visit.shown(
+        "keys", status, keys=shown, hidden_count=len(keys) - len(shown),
+        is_person=visit.session.person is not None,
+        others_count=visit.big.sessions.count() - 1, fields=fields, **(empty | values),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,15 @@ from nicegui import ui
 from starlette.datastructures import URL
 from starlette.types import Receive, Scope, Send
 
-from edge_peer.bigpeer import forms, views
+from edge_peer.bigpeer import forms, mesh_view, views
 from edge_peer.bigpeer.feed import Feed
 from edge_peer.bigpeer.gate import Gate
+from edge_peer.bigpeer.shell import PAGES, tenant_of
 from edge_peer.host import codec, system
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
+    from edge_peer.bigpeer.tenant import Tenant
 
 REFRESH_S = 0.5
 RECONNECT_S = 10  # how long the server keeps a page whose browser is gone
@@ -48,8 +51,13 @@ class Portal:
 
     def __init__(self, big: "BigPeer") -> None:
         self.big = big
-        self.feed = Feed(big.store, codec.unpack)
         self.app = Gate(self._serve, big)
+        self._feeds: dict[str, Feed] = {}  # by appID, of those that somebody has looked at
+
+    def feed_of(self, tenant: "Tenant") -> Feed:
+        if tenant.app_id not in self._feeds:
+            self._feeds[tenant.app_id] = Feed(tenant.store, codec.unpack)
+        return self._feeds[tenant.app_id]
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -83,17 +91,20 @@ def _site() -> FastAPI:
 
 def _page(request: Request) -> None:
     portal: Portal = request.scope[_SCOPE_KEY]
-    page = Page(portal.big, portal.feed, request.base_url, request.scope[forms.SCOPE_KEY])
+    tenant = tenant_of(portal.big, request)
+    page = Page(portal, tenant, request.base_url, request.scope[forms.SCOPE_KEY])
     ui.timer(REFRESH_S, page.refresh)
 
 
 class Page:
     """One open page; `refresh` brings it up to date."""
 
-    def __init__(self, big: "BigPeer", feed: Feed, site: URL, form_token: str) -> None:
+    def __init__(self, portal: Portal, tenant: "Tenant", site: URL, form_token: str) -> None:
         """site: as the browser calls this server; form_token: of its session (forms.py)."""
-        self._big = big
-        self._feed = feed
+        self._host = portal.big.options.host
+        self._big = tenant
+        self._feed = portal.feed_of(tenant)
+        self._mesh_drawn: Any = None
         self._drawn: tuple[Any, ...] = ()  # what the chart shows
         ui.add_css(_CSS)
         with ui.element("main").classes("portal"):
@@ -115,18 +126,21 @@ class Page:
             _show(self._devices, views.devices(devices, moment, self._feed.complete))
             _show(self._links, views.links(links))
             self._refresh_chart()
+            self._refresh_mesh(mesh_view.graph(devices, moment, links))
 
     def _build(self, site: URL, form_token: str) -> None:
         big = self._big
         with ui.element("header").classes("top"):
             _html("edge-peer", "h1")
-            _html(f"Big Peer of app <code>{big.app_id}</code>").classes("app")
+            name = "" if big.name is None else f"{escape(big.name)} "
+            _html(f"Big Peer of app {name}<code>{big.app_id}</code>").classes("app")
             ui.element("span").classes("state").props("role=status")
-            ui.link("Keys", "./keys").classes("way")
+            for page, title in PAGES.items():
+                ui.link(title, f"./{page}?app={big.app_id}").classes("way")
             with ui.element("form").props("method=post action=./sign-out"):
                 ui.element("input").props(f"type=hidden name={forms.FIELD} value={form_token}")
                 _html("Sign out", "button").classes("way")
-        local = big.options.host in ("localhost", "::1") or big.options.host.startswith("127.")
+        local = self._host in ("localhost", "::1") or self._host.startswith("127.")
         host, address = site.hostname or "localhost", str(site).rstrip("/")
         steps = views.first_steps(big.app_id, address, host, big.sync_port, local)
         self._steps = _html(steps).classes("card steps")
@@ -144,6 +158,9 @@ class Page:
                     "No document with a number has arrived yet; the chart begins with the first.",
                     "p",
                 ).classes("note")
+            with ui.element("section").classes("card"):
+                _html("Mesh", "h2")
+                self._mesh = ui.echart({"series": []}).classes("chart mesh")
             with ui.element("section").classes("card"):
                 _html("Devices", "h2")
                 self._devices = _html("").classes("table")
@@ -169,6 +186,14 @@ class Page:
             ),
             ("Transaction", views.count(self._big.transaction_id()), "the newest change"),
         ]
+
+    def _refresh_mesh(self, graph: dict[str, Any]) -> None:
+        """Draw the map anew where it has changed: what stands still must not jump."""
+        if self._mesh_drawn != graph:
+            self._mesh_drawn = graph
+            self._mesh.options.clear()
+            self._mesh.options.update(graph)
+            self._mesh.update()
 
     def _refresh_chart(self) -> None:
         collections = self._feed.collections()

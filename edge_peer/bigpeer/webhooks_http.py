@@ -33,7 +33,7 @@ _MEMBERS = {"name", "url", "filter", "from"}
 
 
 async def list_webhooks(big: "Tenant", request: Request) -> Response:
-    return json_response(encode({"webhooks": [_map_of(big, one) for one in big.webhooks.all()]}))
+    return json_response(encode({"webhooks": [map_of(big, one) for one in big.webhooks.all()]}))
 
 
 async def create_webhook(big: "Tenant", request: Request) -> Response:
@@ -47,7 +47,7 @@ async def create_webhook(big: "Tenant", request: Request) -> Response:
     except ValueError as error:
         raise Refusal(400, "request", str(error)) from error
     big.deliverer.changed(webhook.id)
-    told = {"secret": webhook.secret} | _map_of(big, webhook)
+    told = {"secret": webhook.secret} | map_of(big, webhook)
     return json_response(encode(told), 201)
 
 
@@ -63,7 +63,7 @@ async def replay(big: "Tenant", request: Request) -> Response:
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "from")
     big.webhooks.replay(webhook.id, _number(big, fields.get("from")))
     big.deliverer.changed(webhook.id)
-    return json_response(encode(_map_of(big, _webhook(big, request))))
+    return json_response(encode(map_of(big, _webhook(big, request))))
 
 
 async def list_dead(big: "Tenant", request: Request) -> Response:
@@ -93,7 +93,7 @@ def _number(big: "Tenant", value: Any) -> int:
     return min(value, big.transaction_id())
 
 
-def _map_of(big: "Tenant", webhook: Webhook) -> dict[str, Any]:
+def map_of(big: "Tenant", webhook: Webhook) -> dict[str, Any]:
     progress = big.deliverer.progress(webhook.id)
     return {
         "id": webhook.id,

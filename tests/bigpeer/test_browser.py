@@ -1,21 +1,35 @@
 """
-A person at the Big Peer's page, in a real browser: set up, make a key, leave.
+A person at the Big Peer's page, in a real browser: set up, make a key, leave; create an
+app, admit a device, see its reading come, revoke it, and see no more. The latter makes the
+pictures of README.md, docs/*.png.
 
 `make test-browser` runs it, with Chromium from the system (BROWSER names another). The
 Big Peer is a process of its own: NiceGUI knows one event loop in each.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from itertools import islice
+from pathlib import Path
 
 import httpx
 import pytest
 
 BROWSER = os.environ.get("BROWSER", "")
+DOCS = Path(__file__).parents[2] / "docs"
+LIMIT_S = 30
+_WRITE = """
+import json, sys
+from edge_peer import SmallPeer
+
+peer = SmallPeer.open("edge.json")
+peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": json.loads(sys.argv[1])})
+"""
 PASSWORD = "brick sofa tundra nine"
 
 pytestmark = pytest.mark.skipif(not BROWSER, reason="`make test-browser` runs it")
@@ -97,7 +111,7 @@ def test_a_person_sets_up_makes_a_key_and_leaves(big, page):
     count = "SELECT COUNT(*) AS n FROM readings"
     assert big.execute(count, plain).json()["items"] == [{"n": 1}]
 
-    page.get_by_role("link", name="Back").click()
+    page.get_by_role("link", name="Live").click()
     page.wait_for_selector(".chart canvas")
     assert plain not in page.content()
     page.get_by_role("link", name="Keys").click()
@@ -106,7 +120,7 @@ def test_a_person_sets_up_makes_a_key_and_leaves(big, page):
     page.get_by_role("button", name="Revoke shop").wait_for(state="detached")
     assert big.execute(count, plain).status_code == 401
 
-    page.get_by_role("link", name="Back").click()
+    page.get_by_role("link", name="Live").click()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill("wrong wrong wrong")
@@ -128,3 +142,94 @@ def test_a_page_that_is_open_goes_with_its_session(big, page):
     page.wait_for_selector('#popup[aria-hidden="false"]')  # it says that it has lost us
     page.reload()
     page.get_by_role("button", name="Sign in").wait_for()
+
+
+class Device:
+    """`edge-peer run`, with what a person has downloaded."""
+
+    def __init__(self, folder, name):
+        with zipfile.ZipFile(folder / f"{name}.zip") as archive:
+            archive.extractall(folder)
+        self._folder = folder / name
+        (self._folder / "identity.json").chmod(0o600)
+        config = json.loads((self._folder / "edge.json").read_text()) | {"info_interval_s": 1}
+        (self._folder / "edge.json").write_text(json.dumps(config))
+        self._process = None
+
+    def write(self, readings):
+        """Write readings while nothing is linked, then sync them."""
+        self.stop()
+        (self._folder / "write.py").write_text(_WRITE)
+        command = [sys.executable, "write.py", json.dumps(readings)]
+        subprocess.run(command, cwd=self._folder, check=True, timeout=LIMIT_S)
+        command = [sys.executable, "-m", "edge_tools", "run", "edge.json"]
+        self._process = subprocess.Popen(command, cwd=self._folder, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        if self._process is not None:
+            self._process.terminate()
+            self._process.communicate(timeout=LIMIT_S)
+            self._process = None
+
+
+def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_path):
+    page.set_viewport_size({"width": 1180, "height": 900})
+    page.goto(f"{big.url}/?key={big.key}")
+    page.get_by_role("link", name="Apps").click()
+    page.get_by_label("Name").fill("greenhouse")
+    page.get_by_role("button", name="Create the app").click()
+    app_id = page.inner_text("#new-app")
+    assert re.fullmatch("[0-9a-f]{32}", app_id)
+    assert (tmp_path / "apps" / app_id / "big.app").is_dir()
+
+    page.get_by_role("link", name="Admit its first device").click()
+    page.get_by_label("Name").fill("attic")
+    page.get_by_role("button", name="Admit it").click()
+    with page.expect_download() as download:
+        page.click("#bundle")
+    download.value.save_as(tmp_path / "device" / "attic.zip")
+    page.screenshot(path=DOCS / "portal-devices.png")
+
+    device = Device(tmp_path / "device", "attic")
+    try:
+        page.get_by_role("link", name="Live").click()
+        readings = [
+            {"sensor": "attic", "ts": 1_795_000_000 + 60 * minute, "temp": 20 + minute % 5}
+            for minute in range(12)
+        ]
+        device.write(readings)
+        page.wait_for_selector(".chart canvas")
+        page.wait_for_selector(".table .name:has-text('attic')")
+        page.wait_for_timeout(1_500)  # the map settles, for the picture
+        page.screenshot(path=DOCS / "portal.png", full_page=True)
+
+        page.get_by_role("link", name="Data").click()
+        page.get_by_label("A statement").fill("SELECT ts, temp FROM readings ORDER BY ts")
+        page.get_by_role("button", name="Run").click()
+        page.wait_for_selector("#line polyline")
+        assert "12 found" in page.inner_text("#result")
+        page.screenshot(path=DOCS / "portal-data.png", full_page=True)
+
+        page.get_by_role("link", name="Devices").click()
+        page.get_by_role("button", name="Revoke attic").click()
+        page.wait_for_selector("text=revoked")
+        device.write([{"sensor": "attic", "ts": 1_795_100_000, "temp": 99}])
+        page.get_by_role("link", name="Live").click()
+        page.wait_for_selector("text=0 linked directly")
+        page.wait_for_timeout(3_000)  # it tries, and is refused
+        page.get_by_role("link", name="Data").click()
+        page.get_by_label("A statement").fill("SELECT * FROM readings WHERE temp = 99")
+        page.get_by_role("button", name="Run").click()
+        assert "0 found" in page.inner_text("#result")
+    finally:
+        device.stop()
+
+
+@pytest.mark.parametrize("path", ["", "devices", "data", "webhooks", "keys", "apps"])
+def test_a_page_fits_a_phone(big, page, path):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{big.url}/?key={big.key}")
+    big.execute("INSERT INTO readings DOCUMENTS (:r)", r={"sensor": "attic", "temp": 21.5})
+    page.goto(f"{big.url}/{path}")
+    page.wait_for_selector("main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
