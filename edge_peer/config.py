@@ -4,7 +4,7 @@ edge.json: what makes one device this device (README.md shows two).
     {"identity": "identity.json",    who it is (security/identity.py); what has links needs it
      "relay": false,             true for a gateway: carry what others wrote, too
      "storage": {…},             board/storage.py, host/storage.py
-     "links": [{"kind": "serial" | "lan" | "mqtt", …}, …],     the file of that name
+     "links": [{"kind": "serial" | "ble" | "lan" | "mqtt", …}, …],     the file of that name
      "info_interval_s": 60}      how often the device reports on itself, 0 for never
 
 A peer without links may do without an identity; then it says who it is itself:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 APP_ID_SIZE = 16
 NAME_BYTES_MAX = 64
 LINK_COUNT_MAX = 16
-LINK_KINDS = ("serial", "lan", "mqtt")
+LINK_KINDS = ("serial", "ble", "lan", "mqtt")
 DEVICE_ID_BYTES_MAX = 32
 INFO_INTERVAL_S = 60
 

@@ -64,32 +64,45 @@ class Links:
         self, medium: "Medium", channel: "Channel", waits: bool = False, hint: int = 0
     ) -> str:
         """Run one link until it closes; return why it did. waits, hint: see Session."""
+        return (await self.visit(medium, channel, waits, hint)).close_reason
+
+    async def visit(
+        self,
+        medium: "Medium",
+        channel: "Channel",
+        waits: bool = False,
+        hint: int = 0,
+        quiet_ms: int = 0,
+    ) -> Session:
+        """Run one link until it closes, also by its silence (see Pump); return its session."""
         now_ms = self._system.now_ms()
         session = Session(self.local, medium, now_ms, self._on_event, waits, hint)
-        pump = Pump(session, channel, self._system)
+        pump = Pump(session, channel, self._system, quiet_ms)
         self.pumps.append(pump)
         try:
             await pump.run()
         finally:
             self.pumps.remove(pump)
-        return session.close_reason
+        return session
 
     def status(self) -> "list[dict[str, Any]]":
         links = []
         for pump in self.pumps:
             session = pump.session
             if session.sync is not None:
-                links.append(
-                    {
-                        "medium": session.medium.name,
-                        "neighbour": session.neighbour_name,
-                        "sent": session.sync.sent_count(),
-                        "received": session.sync.received_count(),
-                        "refused": session.sync.refused_count(),
-                        "repeated_frames": session.retransmitted_count(),
-                        "damaged_frames": pump.channel.damaged_count(),
-                    }
-                )
+                link = {
+                    "medium": session.medium.name,
+                    "neighbour": session.neighbour_name,
+                    "sent": session.sync.sent_count(),
+                    "received": session.sync.received_count(),
+                    "refused": session.sync.refused_count(),
+                    "repeated_frames": session.retransmitted_count(),
+                    "damaged_frames": pump.channel.damaged_count(),
+                }
+                signal_dbm = getattr(pump.channel, "signal_dbm", None)
+                if signal_dbm is not None:
+                    link["signal_dbm"] = signal_dbm
+                links.append(link)
         return links
 
     def cut_revoked(self) -> None:
@@ -338,6 +351,8 @@ class SmallPeer:
         while True:
             started_ms = self._system.now_ms()
             try:
+                if hasattr(module, "keep"):  # it finds its neighbours itself
+                    await module.keep(settings, self._links, self._system)
                 medium, channel = await module.connect(settings, self._links.local)
                 reason = await self._links.run(medium, channel, hint=hint)
             except (OSError, EdgeError) as error:

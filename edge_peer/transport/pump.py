@@ -29,11 +29,18 @@ _BROKEN = (OSError, MemoryError, RuntimeError)
 
 
 class Pump:
-    def __init__(self, session: "Session", channel: "Channel", system: "Any") -> None:
-        """system: this runtime's clock and way to wait (host/system.py, board/system.py)."""
+    def __init__(
+        self, session: "Session", channel: "Channel", system: "Any", quiet_ms: int = 0
+    ) -> None:
+        """
+        system: this runtime's clock and way to wait (host/system.py, board/system.py).
+        quiet_ms: an open link that is silent for so long makes room for others; 0 for never.
+        """
         self.session = session
         self.channel = channel
         self._system = system
+        self._quiet_ms = quiet_ms
+        self._moved_ms = 0  # when a frame came or went, or the link was not open yet
         self._changed = asyncio.Event()
         self._failure: StorageError | None = None
 
@@ -54,6 +61,8 @@ class Pump:
                 await self._send()
                 await self._wait()
                 self.session.handle_timeout(self._system.now_ms())
+                if self._quiet_ms and self._system.now_ms() >= self._quiet_at_ms():
+                    self.session.close("nothing is left to say")
             await self._send()  # the goodbye
         except _BROKEN as error:
             self.session.close(str(error))
@@ -70,6 +79,7 @@ class Pump:
                 for frame in await self.channel.receive():
                     await self._compute()
                     self.session.receive_frame(frame, self._system.now_ms())
+                    self._moved_ms = self._system.now_ms()
                 await self._compute()
                 self._changed.set()
         except _BROKEN as error:
@@ -88,6 +98,12 @@ class Pump:
         frames = self.session.frames_to_send(self._system.now_ms())
         if frames:
             await self.channel.send(frames)
+            self._moved_ms = self._system.now_ms()
+
+    def _quiet_at_ms(self) -> int:
+        if self.session.sync is None:
+            self._moved_ms = self._system.now_ms()
+        return self._moved_ms + self._quiet_ms
 
     async def _wait(self) -> None:
         if self.session.is_closed():
@@ -96,6 +112,8 @@ class Pump:
         delay_ms = WAIT_MS_MAX
         if deadline_ms is not None:
             delay_ms = min(delay_ms, deadline_ms - self._system.now_ms())
+        if self._quiet_ms:
+            delay_ms = min(delay_ms, self._quiet_at_ms() - self._system.now_ms())
         if delay_ms > 0:
             await self._system.wait(self._changed, delay_ms)
         self._changed.clear()

@@ -40,10 +40,11 @@ class VirtualBoard:
     def name(self) -> str:
         return self.folder.name
 
-    def start(self) -> Process:
-        """Power it up."""
+    def start(self, extra_heap_bytes: int = 0) -> Process:
+        """Power it up. extra_heap_bytes: for what stands for hardware of a board."""
         assert self.process is None or not self.process.is_running()
-        command = [MICROPYTHON, "-X", f"heapsize={limits()['heap_bytes']}", START.name]
+        heap_bytes = limits()["heap_bytes"] + extra_heap_bytes
+        command = [MICROPYTHON, "-X", f"heapsize={heap_bytes}", START.name]
         # Nothing outside the folder is searched for modules, and clocks run on UTC.
         env = {"MICROPYPATH": ".frozen", "TZ": "UTC"}
         self.process = Process(self.name, command, self.folder / CONSOLE, self.folder, env)

@@ -1,0 +1,11 @@
+"""Peers for tests of links on rigs."""
+
+import pytest
+from peers import Peer
+
+from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
+
+
+@pytest.fixture
+def gateway():
+    return Peer("gateway", WANTS_UNDURABLE | RELAYS)
