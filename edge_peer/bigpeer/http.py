@@ -11,6 +11,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
     …/apps/{appID}/devices         for administrators (devices_http.py, admission_http.py)
+    POST /api/v4/backup            a copy of everything, while it runs (backup_http.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
@@ -54,6 +55,7 @@ from edge_peer.bigpeer import (
     access,
     admission_http,
     apps_http,
+    backup_http,
     blobs,
     devices_http,
     keys_http,
@@ -123,6 +125,7 @@ def make_app(big: "BigPeer") -> FastAPI:
     route("GET", "/metrics", metrics.show, openapi.METRICS, versions=())
     route("GET", "/apps", _of_host(big, apps_http.list_apps), openapi.LIST_APPS)
     route("POST", "/apps", _of_host(big, apps_http.create_app), openapi.CREATE_APP)
+    route("POST", "/backup", _of_host(big, backup_http.make), openapi.BACKUP)
     for method, path, handle, described in (
         ("GET", "/keys", keys_http.list_keys, openapi.LIST_KEYS),
         ("POST", "/keys", keys_http.create_key, openapi.CREATE_KEY),

@@ -254,6 +254,23 @@ CREATE_APP: dict[str, Any] = {
     },
     "openapi_extra": {"requestBody": {"required": True, **_json(_NEW_APP)}},
 }
+BACKUP: dict[str, Any] = {
+    "summary": "Copy everything into a folder beside the documents",
+    "operation_id": "backup",
+    "responses": {
+        200: {
+            "description": "lines of JSON: copied, of; the last with folder, or error",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **_errors(400, 401, 403, 408, 409, 413, 500),
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            **_json(_object(name={"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"})),
+        }
+    },
+}
 LIST_KEYS: dict[str, Any] = {
     "summary": "List the API keys",
     "operation_id": "list_keys",

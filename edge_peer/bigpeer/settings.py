@@ -14,6 +14,7 @@ What a Big Peer is started with, and what it keeps beside its store.
                       be deleted: the key itself stays valid until it is revoked.
     DATA/webhooks.db  webhooks with their secrets, and how far they are (webhooks.py)
     DATA/store.db     the documents (host/storage.py)
+    DATA/backups/     copies of all this (backup.py)
     DATA/apps/APPID/  all of this but big.json, for each app that was made over HTTP (tenant.py)
 """
 
@@ -72,6 +73,16 @@ def load(folder: Path, app_id: str = "") -> Config:
         return Config(_fields(folder, app_id))
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot use {folder}: {error}") from error
+
+
+def storage_of(store: Path) -> dict[str, Any]:
+    """Return how the documents of an app are kept in this file."""
+    return {
+        "path": str(store),
+        "quota_bytes": STORE_QUOTA_BYTES,
+        "documents_max": STORE_DOCUMENTS_MAX,
+        "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
+    }
 
 
 def found_app(folder: Path, name: str, passphrase: str | None = None) -> None:
@@ -155,16 +166,7 @@ def _fields(folder: Path, wanted: str) -> dict[str, Any]:
     app_id = identity.from_text(read_secret(str(path))).app_id.hex()
     if wanted not in ("", app_id):
         raise ConfigError(f"{folder} belongs to app {app_id}")
-    return {
-        "identity": str(path),
-        "storage": {
-            "path": str(store),
-            "quota_bytes": STORE_QUOTA_BYTES,
-            "documents_max": STORE_DOCUMENTS_MAX,
-            "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
-        },
-        "links": [],
-    }
+    return {"identity": str(path), "storage": storage_of(store), "links": []}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from edge_peer.bigpeer import ingress, settings
+from edge_peer.bigpeer import backup, ingress, settings
 from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
@@ -49,6 +49,8 @@ class Tenant:
         self.app_id = keyring.app_id.hex()
         self.vault = Vault(folder / settings.DOORS_FILE)
         self.keys = settings.open_keys(folder, self.vault)
+        path = folder / settings.STORE_FILE
+        backup.renewed(folder, lambda: backup.open_copy(path), system.entropy)
         self.store = Store(
             lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
             keyring.certificate.key,

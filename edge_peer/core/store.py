@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_ARRIVALS = 64
 UNREADABLE_COUNT_MAX = 64  # of which we remember the names
-_STATE_ID = "state"
+STATE_ID = "state"
 
 
 class Store(Knowledge):
@@ -455,10 +455,10 @@ class Store(Knowledge):
             (self.knowledge, self.evicted, self.durable),
             self.cursors,
         )
-        return (META, _STATE_ID, self.arrival, states.encode(state))
+        return (META, STATE_ID, self.arrival, states.encode(state))
 
     def _load(self, device_id: bytes, entropy: "Callable[[int], bytes]") -> None:
-        data = self.log.get(META, _STATE_ID)
+        data = self.log.get(META, STATE_ID)
         if data is None:
             self._incarnation = entropy(states.INCARNATION_SIZE)
         else:

@@ -134,6 +134,10 @@ class Reader(SqliteFile):
                 return [name for name in names if name not in HIDDEN]
             names.append(row[0])
 
+    def entries(self) -> list[str]:
+        """Return the ids of the store's own entries."""
+        return [row[0] for row in self._rows("SELECT id FROM entry ORDER BY id")]
+
     def document_count(self) -> int:
         return self.totals(WHOLE)[0]
 

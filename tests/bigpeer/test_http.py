@@ -107,6 +107,7 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     paths += (
         "store/observe",
         "apps",
+        "backup",
         "apps/{appID}/certificates",
         "apps/{appID}/devices",
         "apps/{appID}/devices/{name}/renew",

@@ -174,6 +174,44 @@ def remove_person(
     people.remove(data, name)
 
 
+@app.command("backup")
+def make_backup(
+    name: Annotated[str, typer.Argument(help="What the copy is called.")],
+    data: Data = DATA,
+    url: Annotated[
+        str, typer.Option(help="Where a Big Peer that runs there answers.")
+    ] = "http://127.0.0.1:8080",
+) -> None:
+    """
+    Copy everything into DATA/backups/NAME, while the Big Peer runs, or without it.
+
+    The copy is a data folder: keep it as you keep the original, it opens everything.
+
+    Example: `edge-peer big backup 2027-01-31`
+    """
+    from edge_tools import backups
+
+    backups.make(data, name, url)
+
+
+@app.command("restore")
+def restore_backup(
+    backup: Annotated[Path, typer.Argument(help="A folder that `backup` has made.")],
+    data: Data = DATA,
+) -> None:
+    """
+    Copy a backup to where a Big Peer shall start with it; nothing may be there.
+
+    Devices send again what they still have of what came after the backup.
+
+    Example: `edge-peer big restore old/backups/2027-01-31 --data bigpeer-data`
+    """
+    from edge_peer.bigpeer import backup as backups
+
+    backups.restore(backup, data)
+    typer.echo(f"{data}: start it with `edge-peer big --data {data}`")
+
+
 def _broker(url: str, ca: Path | None) -> dict[str, Any]:
     """Return what edge_peer/host/mqtt.py wants to know of mqtt[s]://[user:password@]host[:port]."""
     parts = urlsplit(url)
