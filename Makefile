@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico test-browser sim clean
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -73,6 +73,14 @@ bench-security: setup ## Measure handshakes and sealed records, on the virtual P
 
 test-pico: pico-firmware ## Cut the power of the virtual Pico while it writes (minutes)
 	VIRTUAL_PICO=1 $(VENV)/pytest tests/hardware $(PYTEST_ARGS)
+
+bluez-vm: setup ## Unpack the virtual machine that has a real BlueZ (once, minutes)
+	PYTHONPATH=tools $(VENV)/python tests/rigs/vm/packages.py
+
+test-bluez: bluez-vm ## Sync over a real BlueZ and kernel, in the virtual machine (minutes)
+	PYTHONPATH=tools BLUEZ_VM=1 $(VENV)/pytest tests/rigs/vm $(PYTEST_ARGS)
+
+test-all: test test-pico test-bluez ## Run every test there is but the browser's (many minutes)
 
 test-browser: setup ## Use the portal as a person does, in the Chromium of this system (BROWSER=program)
 	$(VENV)/python -m pip install --quiet playwright==1.65.2

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Two frames make a message of the largest size, as on its other links: heap is scarce.
 MEDIUM = Medium("ble", 4, 523, 1024, 5_000, 100)
-QUIET_MS = 1_000  # an open link that has been silent for so long makes room for others
+QUIET_MS = 1_500  # silence after which a link makes room: longer than a lost frame takes
 ROLES = ("peripheral", "central", "both")
 
 INTERVAL_MS = 250
@@ -72,7 +72,9 @@ async def keep(settings: "dict[str, Any]", links: "Any", system: "Any") -> None:
             await radio.wait(NEWS_MS)
         if central is not None:
             central.scan(0)
-        await run(radio, links, system, radio.visitor, True)
+        session = await run(radio, links, system, radio.visitor, True)
+        if session is not None and not session.is_idle():
+            radio.cut_count += 1
 
 
 async def run(radio: "Radio", links: "Any", system: "Any", name: "Any", waits: bool) -> "Any":
@@ -98,6 +100,7 @@ class Radio:
         self.signal_dbm: int | None = None
         self.visitor: Any = None  # (address type, address) of who has connected to us
         self.connection: int | None = None
+        self.cut_count = 0  # visits that ended too early: a reason for another one
         self.theirs = 0  # the handle to write to at the other side; 0: we are the GATT server
         self.answers = deque((), _ANSWER_COUNT_MAX, 1)
         self.heard: dict[Any, Any] = {}  # see ble_central.py
@@ -127,7 +130,9 @@ class Radio:
 
     def advertise(self, on: bool = True) -> None:
         """Tell the air what there is, or nothing more."""
-        news = self.store.arrival & 0xFFFF if on and self._interval_ms else None
+        news = None
+        if on and self._interval_ms:
+            news = self.store.arrival + self.cut_count & 0xFFFF
         if self.connection is None and news != self._advertised:
             if news is None:
                 self.ble.gap_advertise(None)

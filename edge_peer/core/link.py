@@ -169,6 +169,10 @@ class Link:
         is_idle = self.state == ESTABLISHED and not self._outgoing
         return is_idle and len(self._in_flight) < self._window
 
+    def is_idle(self) -> bool:
+        """Return whether all that was sent has been acknowledged, also after the end."""
+        return not self._outgoing and not self._in_flight
+
     def send_message(self, message: bytes) -> None:
         if not self.can_send():
             raise LocalProtocolError("send_message on a link that is %s or full" % self.state)

@@ -179,6 +179,10 @@ class Session:
         """An open link that is not active stays open, as a spare, and offers nothing."""
         self._active = active
 
+    def is_idle(self) -> bool:
+        """Return whether all that was said so far has been acknowledged."""
+        return self._link.is_idle()
+
     def retransmitted_count(self) -> int:
         return self._link.retransmitted_count
 

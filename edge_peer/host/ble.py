@@ -37,10 +37,11 @@ if TYPE_CHECKING:
     from edge_peer.peer import Links
 
 MEDIUM = Medium("ble", 4, 1035, 1024, 5_000, 100)  # as boards have it
-QUIET_MS = 1_000  # an open link that has been silent for so long makes room for others
+QUIET_MS = 1_500  # silence after which a link makes room: longer than a lost frame takes
 ROLES = ("peripheral", "central", "both")
 LINK_COUNT, LINK_COUNT_MAX = 3, 16
 CONNECT_S_MAX = 15
+UNKNOWN_DBM = 127  # what controllers say that cannot tell
 WAIT_MS_MAX = 60_000
 VALUE_COUNT_MAX = WINDOW + 8  # with room for credit beside data
 
@@ -152,7 +153,7 @@ class Central:
             self._system.log(f"ble {device.name or name}: {reason}")
 
     async def _connect(self, device: BLEDevice, signal_dbm: int) -> "BleakPort":
-        port = BleakPort(signal_dbm)
+        port = BleakPort(None if signal_dbm == UNKNOWN_DBM else signal_dbm)
         async with self._calls:
             await self._listen(False)
             try:
@@ -171,9 +172,9 @@ class Central:
 class BleakPort:
     """A connection through bleak, as a port for transport/gatt.py."""
 
-    def __init__(self, signal_dbm: int) -> None:
+    def __init__(self, signal_dbm: int | None) -> None:
         self.value_size = 0
-        self.signal_dbm: int | None = signal_dbm
+        self.signal_dbm = signal_dbm
         self._client: BleakClient | None = None
         self._values: deque[bytes] = deque()
         self._changed = asyncio.Event()

@@ -60,6 +60,7 @@ class Peripheral:
         self._port: BluezPort | None = None
         self._came = asyncio.Event()
         self._advertised: int | None = None
+        self._cut_count = 0  # visits that ended too early: a reason for another one
 
     async def run(self) -> None:
         """Be visited, for ever; raises OSError when BlueZ is not there, or goes."""
@@ -90,6 +91,7 @@ class Peripheral:
             hint = crc32(port.device.encode()) | 1
             session = await self._links.visit(MEDIUM, channel, True, hint, QUIET_MS)
             reason = session.close_reason
+            self._cut_count += not session.is_idle()
         except (OSError, EdgeError) as error:
             reason = str(error)
         finally:
@@ -109,7 +111,7 @@ class Peripheral:
         self._bus.export(SERVICE + "/out", self._outgoing)
 
     async def _advertise(self) -> None:
-        news = self._links.local.store.arrival & 0xFFFF
+        news = self._links.local.store.arrival + self._cut_count & 0xFFFF
         if news == self._advertised:
             return
         await self._withdraw()

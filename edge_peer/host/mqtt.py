@@ -14,8 +14,10 @@ One MQTT message is one frame, QoS 1, on topics that name the receiver and the s
     edge-peer/<appID>/to-big/<author>      from that author to the Big Peer
     edge-peer/<appID>/to-peer/<author>     from the Big Peer to that author
 
-A message is acknowledged (PUBACK) only after the session has handled it, that is
-after the store has committed; until then the broker keeps it.
+An empty message is a peer's last will: the broker sends it when the connection is lost, so
+that the Big Peer need not wait for the silence. A message is acknowledged (PUBACK) only after
+the session has handled it, that is after the store has committed; until then the broker
+keeps it.
 """
 
 import asyncio
@@ -71,8 +73,9 @@ def _encrypt(client: paho.Client, tls: Any) -> None:
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, "MqttChannel"]:
     """Raises OSError when the broker does not answer or refuses."""
     author, app_id = local.store.author.hex(), local.keyring.app_id
-    broker = Broker(settings, f"edge-peer-{author}", [topic_to_peer(app_id, author)])
-    channel = MqttChannel(broker, topic_to_big(app_id, author), owns_broker=True)
+    ours = topic_to_big(app_id, author)
+    broker = Broker(settings, f"edge-peer-{author}", [topic_to_peer(app_id, author)], ours)
+    channel = MqttChannel(broker, ours, owns_broker=True)
     broker.on_message = lambda topic, payload, acknowledge: channel.deliver(payload, acknowledge)
     broker.on_lost = channel.lose
     await broker.start()
@@ -82,7 +85,10 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, "Mqtt
 class Broker:
     """One connection to a broker, from paho's thread to this event loop."""
 
-    def __init__(self, settings: dict[str, Any], client_id: str, topics: list[str]) -> None:
+    def __init__(
+        self, settings: dict[str, Any], client_id: str, topics: list[str], will_topic: str = ""
+    ) -> None:
+        """will_topic: where the broker says, by an empty message, that this client is gone."""
         host, port = settings.get("host"), _port(settings)
         if not isinstance(host, str) or not isinstance(port, int):
             raise ConfigError("an mqtt link needs a host, and a port if it is not 1883")
@@ -95,6 +101,8 @@ class Broker:
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=False, manual_ack=True
         )
+        if will_topic:
+            self._client.will_set(will_topic, b"", qos=1)
         if settings.get("user"):
             self._client.username_pw_set(settings["user"], settings.get("password"))
         if settings.get("tls"):
@@ -219,6 +227,9 @@ class MqttChannel:
             self._arrived.clear()
             await self._arrived.wait()
         payload, self._handled = self._inbox.popleft()
+        if not payload:  # the broker says so, as the other side has asked it to
+            self._handled()
+            raise OSError("the other side is gone")
         return [payload]
 
     async def send(self, frames: list[bytes]) -> None:

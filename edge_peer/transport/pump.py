@@ -34,13 +34,14 @@ class Pump:
     ) -> None:
         """
         system: this runtime's clock and way to wait (host/system.py, board/system.py).
-        quiet_ms: an open link that is silent for so long makes room for others; 0 for never.
+        quiet_ms: an open link that is silent for so long, with nothing of ours unanswered, makes
+            room for others; 0 for never.
         """
         self.session = session
         self.channel = channel
         self._system = system
         self._quiet_ms = quiet_ms
-        self._moved_ms = 0  # when a frame came or went, or the link was not open yet
+        self._moved_ms = 0  # when a frame came or went, or was waited for
         self._changed = asyncio.Event()
         self._failure: StorageError | None = None
 
@@ -101,7 +102,7 @@ class Pump:
             self._moved_ms = self._system.now_ms()
 
     def _quiet_at_ms(self) -> int:
-        if self.session.sync is None:
+        if self.session.sync is None or not self.session.is_idle():
             self._moved_ms = self._system.now_ms()
         return self._moved_ms + self._quiet_ms
 

@@ -6,77 +6,39 @@ from pathlib import Path
 
 import pytest
 from bleak import BleakClient, BleakScanner
-from peers import Peer, identity_file, running, until
+from peers import Peer, running, until
 
 from edge_peer.host import ble, system
-from edge_tools import virtual_board
 from rigs.ble.air import Air
 from rigs.ble.bleak_backend import backends
 from rigs.ble.visited import Flaky, Visited
+from rigs.boards import READER, SENSOR, Boards
 
 BLUETOOTH = Path(__file__).parent / "ble/bluetooth.py"
 RADIO_HEAP_BYTES = 50_000  # bluetooth.py, and 24 values that wait in it as text
-SENSOR = """
-import asyncio
-
-async def main(peer):
-    peer.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": [{"n": n} for n in range(%d)]})
-"""
-READER = """
-import asyncio
-
-async def main(peer):
-    peer.subscribe("SELECT * FROM readings")
-    while True:
-        count = peer.store.log.totals("readings")[0]
-        print("readings", count)
-        await asyncio.sleep(0.2)
-"""
 READER_TOO = READER[READER.index("    peer.subscribe") :]
 
 
-class Boards:
-    """MicroPython processes whose radios are on one air."""
+class RadioBoards(Boards):
+    """Whose radios are on one air."""
 
-    def __init__(self, air, folder):
-        self._air, self._folder = air, folder
-        self.all = []
+    def __init__(self, folder, air):
+        super().__init__(folder)
+        self._air = air
 
-    async def start(self, name, application, role="peripheral"):
-        (self._folder / f"{name}.py").write_text(application)
-        identity = Path(identity_file(self._folder, name))
-        config = {
-            "identity": "identity.json",
-            "storage": {"path": "flash.img", "blocks": 16, "documents_max": 100},
-            "links": [{"kind": "ble", "role": role, "interval_ms": 60}],
-            "info_interval_s": 0,
-        }
+    async def put(self, name, application, role="peripheral"):
         files = {
-            "identity.json": identity.read_text(),
             "bluetooth.py": BLUETOOTH.read_text(),
             "bluetooth.port": str(await self._air.board(name)),
         }
-        board = virtual_board.make(self._folder / name, config, self._folder / f"{name}.py", files)
-        board.start(RADIO_HEAP_BYTES)
-        self.all.append(board)
-        return board
-
-    async def says(self, board, line):
-        """Wait until it has printed that line."""
-        try:
-            await until(lambda: line in board.process.tail().splitlines(), line)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{board.process.tail()}") from error
-
-    def stop(self):
-        for board in self.all:
-            board.process.stop()
+        link = {"kind": "ble", "role": role, "interval_ms": 60}
+        return self.start(name, application, link, files, RADIO_HEAP_BYTES)
 
 
 @contextlib.asynccontextmanager
 async def an_air(folder, **options):
     air = Air(**options)
-    boards = Boards(air, folder)
+    boards = RadioBoards(folder, air)
     try:
         yield air, boards
     finally:
@@ -94,7 +56,7 @@ async def central(air, peer, mtu=247, links=3):
 def test_readings_of_a_board_reach_a_gateway(gateway, tmp_path, mtu):
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            await boards.start("sensor", SENSOR % 40)
+            await boards.put("sensor", SENSOR % 40)
             async with running(await central(air, gateway, mtu)):
                 await until(lambda: gateway.numbers() == list(range(40)), "the readings")
 
@@ -104,7 +66,7 @@ def test_readings_of_a_board_reach_a_gateway(gateway, tmp_path, mtu):
 def test_what_a_gateway_has_for_a_board_reaches_it(gateway, tmp_path):
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            reader = await boards.start("reader", READER)
+            reader = await boards.put("reader", READER)
             gateway.insert(30)
             async with running(await central(air, gateway)):
                 await boards.says(reader, "readings 30")
@@ -118,8 +80,8 @@ def test_what_a_gateway_has_for_a_board_reaches_it(gateway, tmp_path):
 def test_a_board_visits_another(tmp_path, role):
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            reader = await boards.start("reader", READER, role)
-            await boards.start("sensor", SENSOR % 20)
+            reader = await boards.put("reader", READER, role)
+            await boards.put("sensor", SENSOR % 20)
             await boards.says(reader, "readings 20")
 
     asyncio.run(main())
@@ -129,7 +91,7 @@ def test_a_board_visits_another(tmp_path, role):
 def test_two_boards_that_do_both_take_turns(tmp_path):
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            both = [await boards.start(name, SENSOR % 10 + READER_TOO, "both") for name in "ab"]
+            both = [await boards.put(name, SENSOR % 10 + READER_TOO, "both") for name in "ab"]
             for board in both:
                 await boards.says(board, "readings 20")
 
@@ -139,7 +101,7 @@ def test_two_boards_that_do_both_take_turns(tmp_path):
 def test_a_board_that_is_switched_off_in_the_middle_goes_on_where_it_was(gateway, tmp_path):
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            sensor = await boards.start("sensor", SENSOR % 40)
+            sensor = await boards.put("sensor", SENSOR % 40)
             async with running(await central(air, gateway, mtu=23)):
                 await until(lambda: gateway.numbers(), "the first readings")
                 sensor.process.kill()
@@ -155,7 +117,7 @@ def test_strangers_do_not_stand_between_a_board_and_its_gateway(gateway, tmp_pat
 
     async def main():
         async with an_air(tmp_path) as (air, boards):
-            await boards.start("sensor", SENSOR % 10)
+            await boards.put("sensor", SENSOR % 10)
             stranger = await air.device("stranger")
             scanner, client = backends(stranger)
             found = await BleakScanner.find_device_by_filter(
