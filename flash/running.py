@@ -90,18 +90,22 @@ async def _supervise(peer: SmallPeer, slot: str) -> None:
         _tell(peer, {"what": "rolled back", "slot": rolled_back})
         _remove("rolled_back")
     waited_s = 0
+    is_synced = False
     while True:
         await asyncio.sleep(1)
         waited_s += 1
+        if not is_synced and has_synced(peer):
+            is_synced = True
+            print("edge-peer: synced")  # `edge-peer flash` waits for it
         if waited_s == WELL_S:
             _remove("starts")
         is_on_trial = _read("trial")[:1] == slot
-        if is_on_trial and has_synced(peer):
+        if is_on_trial and is_synced:
             _write("slot", slot)
             _remove("trial")
         elif is_on_trial and waited_s >= TRIAL_S_MAX:
             _reset()
-        elif not is_on_trial and waited_s >= WELL_S:
+        elif is_synced and not is_on_trial and waited_s >= WELL_S:
             return
 
 

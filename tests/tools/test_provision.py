@@ -38,7 +38,7 @@ def edge_peer(tmp_path):
     return run
 
 
-PUMP = ("provision", "pump", "--board", "RPI_PICO", "--serial", "0")
+PUMP = ("provision", "pump", "--board", "RPI_PICO", "--serial", "0", "--code", "firmware")
 
 
 def contents(folder):
@@ -46,7 +46,7 @@ def contents(folder):
 
 
 def test_a_bundle_has_a_devices_identity_its_links_and_its_application(edge_peer, tmp_path):
-    code, said = edge_peer(*PUMP, "--application", "app.py")
+    code, said = edge_peer(*PUMP, "--code", "files", "--application", "app.py")
     assert code == 0 and "edge-peer flash pump.bundle" in said
     made = bundle.read(tmp_path / "pump.bundle")
     config = json.loads(made.files["edge.json"])
@@ -83,7 +83,7 @@ def test_a_key_is_made_anew_only_by_force(edge_peer, tmp_path):
 
 
 def test_with_its_code_in_firmware_a_bundle_is_small(edge_peer, tmp_path):
-    edge_peer(*PUMP, "--code", "firmware", "--application", "app.py")
+    edge_peer(*PUMP, "--application", "app.py")
     made = bundle.read(tmp_path / "pump.bundle")
     assert sum(map(len, made.files.values())) < 6_000
     assert not any("edge_peer" in path for path in made.files)
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_shown_and_nobody_is_admitted(edge_peer, tmp_path):
     ],
 )
 def test_a_mistake_is_named_and_changes_nothing(edge_peer, tmp_path, arguments, words):
-    code, said = edge_peer("provision", "pump", *arguments)
+    code, said = edge_peer("provision", "pump", "--code", "firmware", *arguments)
     assert code in (1, 2) and words in said
     assert not list(tmp_path.glob("pump.*"))
 
@@ -167,7 +167,7 @@ def test_a_column_that_nobody_knows_is_named(edge_peer, tmp_path):
 
 
 def test_a_file_that_was_changed_is_found(edge_peer, tmp_path):
-    edge_peer(*PUMP, "--code", "firmware")
+    edge_peer(*PUMP)
     path = tmp_path / "pump.bundle/files/main.py"
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(bundle.ConfigError, match="main.py was changed"):

@@ -53,15 +53,17 @@ class Pico:
         die_after: int = 0,
         tear: str = "half",
         uart: str = "",
+        usb: str = "",
         is_interrupted: bool = True,
     ) -> None:
         """Start it and wait for its REPL, which interrupts a main.py, unless told not to.
 
-        uart: the path of a tty that its UART0 is wired to.
+        uart, usb: the path of a tty that its UART0 or its USB is wired to. Over a wired
+        USB others speak to it.
         Raises FirmwareMissing; PowerCut if it comes before the REPL does.
         """
         command = [firmware.program("node"), EMULATOR, f"--flash={flash}"]
-        command += [f"--die-after={die_after}", f"--tear={tear}", f"--uart={uart}"]
+        command += [f"--die-after={die_after}", f"--tear={tear}", f"--uart={uart}", f"--usb={usb}"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -78,7 +80,7 @@ class Pico:
         self._event_text = b""
         try:
             self._wait_for_event("usb", START_LIMIT_S)
-            if is_interrupted:
+            if is_interrupted and not usb:
                 self.interrupt()
         except BaseException:
             self.stop()

@@ -1,8 +1,9 @@
 """
 A virtual Pico whose UART is wired to a gateway: a real peer, in this process.
 
-    with Gateway(folder, app) as gateway:
-        with Pico(flash, uart=gateway.tty) as pico: …
+    with Gateway(folder, identity) as gateway:
+        with Pico(flash, uart=gateway.tty, usb=gateway.usb) as pico: …
+        gateway.port                what its USB is for this computer
         gateway.rows("readings")
 """
 
@@ -54,8 +55,9 @@ class Gateway:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        cable = Cable()
+        cable, usb = Cable(), Cable()
         self.tty = cable.paths[0]
+        self.usb, self.port = usb.paths
         config = self._folder / "gateway.json"
         config.write_text(
             json.dumps(
@@ -77,3 +79,4 @@ class Gateway:
         except (asyncio.CancelledError, EdgeError):
             pass
         cable.close()
+        usb.close()

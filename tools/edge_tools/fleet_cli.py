@@ -1,5 +1,5 @@
 """
-The commands that bring boards to life: boards, provision, flash. This file only parses.
+The commands that bring boards to life: boards, provision, flash, … This file only parses.
 """
 
 import sys
@@ -78,7 +78,8 @@ def provision(
     ] = "",
     days: Annotated[int, typer.Option(min=0, help="How long it is admitted; 0: for ever.")] = 365,
     serial: Annotated[
-        str, typer.Option(metavar="UART", help="A serial link: the number of its UART.")
+        str,
+        typer.Option(metavar="UART|PORT", help="A serial link: the number of a UART; a Pi's port."),
     ] = "",
     lan: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="A link to a gateway or Big Peer.")
@@ -100,6 +101,12 @@ def provision(
     labels: Annotated[
         Path | None, typer.Option(metavar="HTML", help="Write a sheet of labels with QR codes.")
     ] = None,
+    boot: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A Raspberry Pi's boot partition to fill.")
+    ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a Raspberry Pi; else PyPI's edge-peer.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make keys anew, and revoke those of before.")
     ] = False,
@@ -110,6 +117,9 @@ def provision(
     Run bare it asks. With --csv it makes many, whose empty columns are what the options
     say: name, board, role, permissions, days, serial, lan, mqtt, application, blocks, code.
     All lines are checked first. A device that was made before keeps its key.
+
+    For a RASPBERRY_PI the bundle has what its first boot takes (cloud-init on Trixie,
+    firstrun.sh on Bookworm): --boot puts it onto the card.
 
     NAME.bundle/ and NAME.identity.json can be read by you alone: who has them is the
     device. An image for a board with nothing on it yet is in the bundle, too.
@@ -128,7 +138,12 @@ def provision(
         if not name and sys.stdin.isatty():
             request = _asked(request)
         requests = [("", request)]
-    made = work.run(requests, app, out, force)
+    made = work.run(requests, app, out, force, wheel)
+    if boot is not None:
+        from edge_tools import pi
+
+        pi.to_boot_partition(out / f"{requests[0][1].name}.bundle", boot)
+        print(f"{boot} has it: put the card in, and it sets itself up when it has a network.")
     if labels is not None:
         sheets.write(labels, made)
         print(f"{labels}: {len(made)} labels to print.")
@@ -146,3 +161,86 @@ def _asked(request: Request) -> Request:
     given["serial"] = typer.prompt("UART of its serial link", default=str(pins.get("uart", "")))
     given["application"] = typer.prompt("Application (app.py, empty for none)", default="")
     return replace(request, **given)
+
+
+def flash(
+    bundle: Annotated[Path, typer.Argument(help="NAME.bundle; with --all a folder of them.")],
+    port: Annotated[
+        str, typer.Option(metavar="PORT", help="Of the board; else the only one of its kind.")
+    ] = "",
+    firmware: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write this firmware first: .uf2 or .bin.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All boards that are plugged in.")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="For the first sync, at most.")
+    ] = 120.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make another device of a board that is one.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """
+    Write a bundle onto a board, start it, and wait until it has synced.
+
+    It says what it found and what it will do, and asks. It may be stopped, and the board
+    unplugged, at any time: until the end the board starts with what it had, and the same
+    command goes on. A board that is another device already is refused.
+
+    Example: `edge-peer flash pump.bundle --port /dev/ttyACM0`
+    """
+    from edge_tools import flash as work
+
+    options = work.Options(force, yes, wait)
+    if every:
+        work.every(bundle, options)
+    else:
+        work.one(bundle, port, firmware, options)
+
+
+def deploy(
+    target: Annotated[str, typer.Argument(metavar="USER@HOST", help="As ssh takes it.")],
+    bundle: Annotated[Path, typer.Argument(help="NAME.bundle of a Raspberry Pi.")],
+) -> None:
+    """
+    Set a Raspberry Pi up that runs already, over ssh: package, identity, service.
+
+    The user there must be able to sudo. It is safe to do again, and updates what is there.
+
+    Example: `edge-peer deploy pi@porch.local porch.bundle`
+    """
+    from edge_tools import pi
+
+    pi.deploy(bundle, target)
+
+
+def monitor(
+    port: Annotated[str, typer.Argument(metavar="PORT", help="Of the board.")],
+    seconds: Annotated[float, typer.Option(min=0, help="End after so long; 0: never.")] = 0.0,
+) -> None:
+    """
+    Show what a board prints, as it comes. It is not stopped by that. Ctrl-C ends it.
+
+    Example: `edge-peer monitor /dev/ttyACM0`
+    """
+    from edge_tools import monitor as work
+
+    work.run(port, seconds)
+
+
+def doctor(
+    port: Annotated[
+        str, typer.Option(metavar="PORT", help="Also ask the board there, which it stops.")
+    ] = "",
+) -> None:
+    """
+    Say what is missing on this computer, and the command that mends it.
+
+    It ends with code 1 if anything is. It changes nothing.
+
+    Example: `edge-peer doctor`
+    """
+    from edge_tools import doctor as work
+
+    if not work.run(port):
+        raise typer.Exit(1)

@@ -27,11 +27,12 @@ from edge_peer.host import permissions, private_file
 from edge_peer.host.authority import App
 from edge_peer.security.certificate import EPOCH_S, ROLES
 from edge_peer.security.identity import Identity, from_text, to_text
-from edge_tools import authority, boards, bundle, fit
+from edge_tools import authority, boards, bundle, fit, pi
 from edge_tools.image import LOG_LABEL
 from edge_tools.request import Request
 
 DEVICES_MAX = 10_000  # lines of a CSV
+LINUX = "linux"  # the port of boards that are computers
 PINNED_FOLDER = "/edge_log"
 SYNC_PORT = 7700
 MQTT_PORT = 1883
@@ -94,7 +95,10 @@ def check(request: Request, app: App, out: Path, force: bool) -> None:
     plan = plan_of(request)
     if not plan.links:
         raise ConfigError("it has no link: say --serial, --lan or --mqtt")
-    bundle.files(plan)
+    if plan.board.port == LINUX and request.application:
+        raise ConfigError(f"{plan.board.name} runs a gateway: an application opens its own peer")
+    if plan.board.port != LINUX:
+        bundle.files(plan)
     if app.ledger.named(request.name) and not force and not _identity_file(out, request).exists():
         raise ConfigError(
             f"{app.name} has a device {request.name}, and {_identity_file(out, request)} is not "
@@ -126,7 +130,8 @@ def rules(request: Request) -> bytes:
 def edge_json(request: Request, board: boards.Board) -> dict[str, Any]:
     """Return the configuration of a device. Raises ConfigError."""
     links = _links(request, board)
-    return {"identity": "identity.json", "storage": _storage(request, board), "links": links}
+    config = {"identity": "identity.json", "storage": _storage(request, board), "links": links}
+    return config | ({"relay": True} if request.role == "relay" else {})
 
 
 def _storage(request: Request, board: boards.Board) -> dict[str, Any]:
@@ -168,7 +173,11 @@ def _serial(where: str, board: boards.Board) -> dict[str, Any]:
 
 
 def run(
-    requests: list[tuple[str, Request]], app_folder: Path | None, out: Path, force: bool
+    requests: list[tuple[str, Request]],
+    app_folder: Path | None,
+    out: Path,
+    force: bool,
+    wheel: Path | None = None,
 ) -> list[Identity]:
     """Make all devices, with a progress bar for many; return their identities.
 
@@ -184,12 +193,19 @@ def run(
     with Progress(console=console, transient=True, disable=len(requests) < 2) as progress:
         for _, request in progress.track(requests, description="Provisioning"):
             identity = admit(request, app, out, force)
-            folder = out / f"{request.name}{bundle.SUFFIX}"
-            bundle.make(plan_of(request), identity, folder)
             made.append(identity)
-            print(f"{folder}: for one {request.board}; `edge-peer flash {folder}` writes it.")
+            _make(plan_of(request), identity, out / f"{request.name}{bundle.SUFFIX}", wheel)
     app.close()
     return made
+
+
+def _make(plan: bundle.Plan, identity: Identity, folder: Path, wheel: Path | None) -> None:
+    if plan.board.port == LINUX:
+        pi.make(folder, identity, plan.config, plan.name, wheel)
+        print(f"{folder}: `edge-peer deploy USER@HOST {folder}`, or --boot for a new card.")
+    else:
+        bundle.make(plan, identity, folder)
+        print(f"{folder}: for one {plan.board.name}; `edge-peer flash {folder}` writes it.")
 
 
 def admit(request: Request, app: App, out: Path, force: bool) -> Identity:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_peer import SmallPeer
 from edge_peer.bigpeer.settings import KEY_FILE, Settings
+from edge_tools import notify
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer
@@ -24,7 +25,7 @@ def run_peer(config: Path, status_interval_s: float, verbose: bool) -> None:
     """Run the peer of an edge.json. Raises ConfigError, StorageError."""
     _log(verbose)
     peer = SmallPeer.open(str(config))
-    jobs = [peer.run()]
+    jobs = [peer.run(), notify.keep_alive()]
     if status_interval_s > 0:
         jobs.append(_print_status(peer, status_interval_s))
     run_until_told(_all(jobs))

@@ -1,9 +1,9 @@
 /*
 A Raspberry Pi Pico on rp2040js:
 
-    node pico.mjs --flash FILE [--uart TTY] [--die-after N] [--tear KIND]
+    node pico.mjs --flash FILE [--usb TTY] [--uart TTY] [--die-after N] [--tear KIND]
 
-    stdin, stdout   the board's USB serial port, raw
+    stdin, stdout   the board's USB serial port, raw, unless --usb names a tty for it
     stderr          events, a JSON object a line: {"event": "usb"}, {"event": "cut", …}
     SIGUSR1         tell the counters: {"event": "counters", "us": …, "erases": …, …}
     SIGTERM         write the flash back to FILE and end
@@ -11,8 +11,7 @@ A Raspberry Pi Pico on rp2040js:
 FILE is the whole flash, firmware and file system. With --die-after N the power fails
 in the N-th erase or program from the start, which leaves behind what KIND says
 (nothing, half, "all but the last byte", all, "some cells"); the exit code is then 9.
-TTY is what UART0 is wired to, such as one end of a pty. A reset by the watchdog is a
-start anew, and told: {"event": "reset"}.
+A TTY is what a port is wired to, such as one end of a pty.
 
 Time is virtual: it passes with executed instructions at 125 MHz, and jumps to the next
 alarm while the board sleeps. Flash costs none, and code in flash runs as if in RAM.
@@ -39,6 +38,7 @@ const INSTRUCTIONS_PER_TICK = 8; // the clock need not be exact to the nanosecon
 const { values: options } = parseArgs({
   options: {
     flash: { type: 'string' },
+    usb: { type: 'string', default: '' },
     uart: { type: 'string', default: '' },
     'die-after': { type: 'string', default: '0' },
     tear: { type: 'string', default: 'half' },
@@ -135,15 +135,24 @@ function mendUart(uart) {
 }
 mcu.uart.forEach(mendUart);
 
+// It has no pull-ups: what nobody drives is high here.
+mcu.gpio.forEach((pin) => pin.setInputValue(true));
+
 /* Wire UART0 to a tty. Its FIFO is filled between two slices of instructions, which
    comes to about 115,200 baud; what the tty has no room for is lost. */
 const wired = []; // bytes on their way to the board
 if (options.uart) {
-  const line = fs.openSync(options.uart, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
-  new tty.ReadStream(line).on('data', (bytes) => wired.push(...bytes));
-  mcu.uart[0].onByte = (byte) => {
+  const write = openLine(options.uart, (bytes) => wired.push(...bytes));
+  mcu.uart[0].onByte = (byte) => write(Uint8Array.of(byte));
+}
+
+/* Give what comes from a tty to onData; return what writes to it. */
+function openLine(path, onData) {
+  const line = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
+  new tty.ReadStream(line).on('data', onData);
+  return (bytes) => {
     try {
-      fs.writeSync(line, Uint8Array.of(byte));
+      fs.writeSync(line, bytes);
     } catch (error) {
       if (error.code !== 'EAGAIN') throw error;
     }
@@ -164,7 +173,7 @@ const typed = []; // bytes that the board has not read
 let room = 0; // for how many it has asked
 const usb = new USBCDC(mcu.usbCtrl);
 usb.onDeviceConnected = () => tell('usb');
-usb.onSerialData = (bytes) => fs.writeSync(1, Buffer.from(bytes));
+usb.onSerialData = (bytes) => writeUsb(Buffer.from(bytes));
 
 /* rp2040js answers at once, with an empty packet if need be: 2,500 of them in each of the
    board's seconds, which took two thirds of its time. A host has nothing to say then. */
@@ -182,6 +191,9 @@ function type() {
   mcu.usbCtrl.endpointReadDone(usb.outEndpoint, packet);
 }
 
+const writeUsb = options.usb
+  ? openLine(options.usb, (bytes) => typed.push(...bytes))
+  : (bytes) => fs.writeSync(1, bytes);
 process.stdin.on('data', (bytes) => typed.push(...bytes));
 process.stdin.on('end', () => end(0)); // whoever started it is gone
 process.on('SIGTERM', () => end(0));
