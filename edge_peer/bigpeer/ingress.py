@@ -6,8 +6,7 @@ a broker all links share one connection; the topic tells them apart.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from edge_peer.bigpeer import reception
 from edge_peer.core.errors import StorageError
@@ -17,23 +16,23 @@ from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
 from edge_peer.security.wire import begins
 from edge_peer.transport.stream import StreamChannel
 
-if TYPE_CHECKING:
-    from edge_peer.bigpeer.tenant import Tenant
-
 MQTT_LINK_COUNT_MAX = 10_000
 
 
-async def listen(tenants: "Mapping[str, Tenant]", host: str, port: int) -> asyncio.Server:
-    """Serve the peers of all apps over TCP; raises OSError when the port is taken."""
+async def listen(served: Callable[[], Iterable[Links]], host: str, port: int) -> asyncio.Server:
+    """Serve peers over TCP; raises OSError when the port is taken.
+
+    served: what apps there are now, by their links.
+    """
 
     async def handle(medium: Medium, channel: StreamChannel) -> None:
         try:
-            found = await reception.receive(tenants.values(), channel)
+            found = await reception.receive(served, channel)
             if found is None:
                 await channel.close()
                 return
-            tenant, received = found
-            reason = await tenant.links.run(medium, received, waits=True)
+            links, received = found
+            reason = await links.run(medium, received, waits=True)
         except StorageError as error:
             reason = f"the store failed: {error}"
         except OSError as error:

@@ -7,15 +7,12 @@ further on. One hash for each app is all that a stranger costs.
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
+from edge_peer.peer import Links
 from edge_peer.security.channel import GIVE_UP_MS
 from edge_peer.security.wire import M1, M1_SIZE, NO, R1
 from edge_peer.transport.stream import StreamChannel
-
-if TYPE_CHECKING:
-    from edge_peer.bigpeer.tenant import Tenant
 
 TICKET_ID = slice(1, 9)  # in R1
 
@@ -36,9 +33,9 @@ class Received:
 
 
 async def receive(
-    tenants: Iterable["Tenant"], channel: StreamChannel
-) -> "tuple[Tenant, Received] | None":
-    """Return whose peer it is, and the channel to it; None where nothing of ours has come.
+    served: Callable[[], Iterable[Links]], channel: StreamChannel
+) -> tuple[Links, Received] | None:
+    """Return the links of the app whose peer it is, and the channel to it; None for a stranger.
 
     Raises OSError when the wire is gone.
     """
@@ -47,22 +44,22 @@ async def receive(
             while True:
                 frames = await channel.receive()
                 for place, frame in enumerate(frames):
-                    tenant = host_of(tenants, frame)
-                    if tenant is not None:
-                        return tenant, Received(channel, frames[place:])
+                    links = host_of(served(), frame)
+                    if links is not None:
+                        return links, Received(channel, frames[place:])
                     if frame[:1] == bytes((R1,)):  # it begins anew, in full
                         await channel.send([bytes((NO,)) + frame[TICKET_ID]])
     except TimeoutError:
         return None
 
 
-def host_of(tenants: Iterable["Tenant"], frame: bytes) -> "Tenant | None":
-    """Return the app whose peer has sent this as its first frame."""
+def host_of(served: Iterable[Links], frame: bytes) -> Links | None:
+    """Return the links of the app whose peer has sent this as its first frame."""
     kind = frame[0] if frame else 0
-    for tenant in tenants:
-        keyring = tenant.links.local.keyring
+    for links in served:
+        keyring = links.local.keyring
         if kind == M1 and len(frame) == M1_SIZE and keyring.network_of(frame) is not None:
-            return tenant
+            return links
         if kind == R1 and keyring.ticket(frame[TICKET_ID]) is not None:
-            return tenant
+            return links
     return None

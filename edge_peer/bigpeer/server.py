@@ -27,6 +27,7 @@ from edge_peer.bigpeer.sessions import Sessions
 from edge_peer.bigpeer.tenant import STOP_LIMIT_S, Tenant
 from edge_peer.bigpeer.tls import Certificate
 from edge_peer.host import system
+from edge_peer.peer import Links
 
 HTTP_BACKLOG = 128
 WEBSOCKET_BYTES_MAX = 1 << 20  # what a portal page sends is far smaller
@@ -57,6 +58,10 @@ class BigPeer(Tenant):
             self.tenants[folder.name] = Tenant(folder, folder.name)
         self._tasks: set[asyncio.Task[None]] = set()  # those of the tenants
 
+    def served(self) -> list[Links]:
+        """Return the links of each app."""
+        return [tenant.links for tenant in self.tenants.values()]
+
     async def create_app(self, name: str, passphrase: str | None) -> Tenant:
         """Make a new app and serve it. Raises ConfigError and StorageError."""
         folder = await asyncio.to_thread(apps.found, self.options.data, name, passphrase)
@@ -85,7 +90,7 @@ class BigPeer(Tenant):
         http_socket = _bind(options.host, options.http_port)
         self.http_port = http_socket.getsockname()[1]
         try:
-            listener = await ingress.listen(self.tenants, options.host, options.sync_port)
+            listener = await ingress.listen(self.served, options.host, options.sync_port)
         except (OSError, OverflowError) as error:
             http_socket.close()
             raise _no_port("sync", options.host, options.sync_port, error) from error

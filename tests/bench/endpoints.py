@@ -73,7 +73,7 @@ async def big_peer(folder):
     Path(folder).mkdir(exist_ok=True)
     identity_file(Path(folder), "identity", certificates.BIG_PEER)
     big = BigPeer(Settings(data=Path(folder)))
-    listener = await ingress.listen(big.tenants, "127.0.0.1", 0)
+    listener = await ingress.listen(big.served, "127.0.0.1", 0)
     try:
         yield big, listener.sockets[0].getsockname()[1]
     finally:

@@ -44,7 +44,7 @@ def linked(peers, *names, **storage):
 
     def run(main):
         async def all_of_it():
-            server = await listen(big.links, "127.0.0.1", 0)
+            server = await listen(lambda: [big.links], "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
             small = [open_one(name, port, **storage) for name in names]
             async with running(*[peer.run() for peer in small]):

@@ -96,7 +96,7 @@ def test_a_subscription_that_cannot_be_kept_is_refused(tmp_path):
 
 def test_a_subscription_brings_what_it_matches_until_it_is_cancelled(tmp_path, big):
     async def main():
-        server = await listen(big.links, "127.0.0.1", 0)
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         link = {"kind": "lan", "host": "127.0.0.1", "port": port}
         peer = SmallPeer.open(config(tmp_path, links=[link]))
@@ -122,7 +122,7 @@ def test_a_subscription_brings_what_it_matches_until_it_is_cancelled(tmp_path, b
 
 def test_a_subscription_behind_a_relay_brings_what_it_matches_and_nothing_else(tmp_path, big):
     async def main():
-        server = await listen(big.links, "127.0.0.1", 0)
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
         uplink = {"kind": "lan", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
         cable = Cable()
         links = [[{"kind": "serial", "port": path}] for path in cable.paths]
@@ -158,7 +158,7 @@ def test_a_subscription_behind_a_relay_brings_what_it_matches_and_nothing_else(t
 
 def test_a_restart_with_the_same_subscriptions_receives_nothing_twice(tmp_path, big):
     async def main():
-        server = await listen(big.links, "127.0.0.1", 0)
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         path = config(tmp_path, links=[{"kind": "lan", "host": "127.0.0.1", "port": port}])
         big.insert(10)

@@ -84,7 +84,7 @@ def test_nothing_secret_is_logged_shown_or_inspected(tmp_path, big, caplog):
     shown = []
 
     async def main():
-        server = await listen(big.links, "127.0.0.1", 0)
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         path = config(tmp_path, links=[{"kind": "lan", "host": "127.0.0.1", "port": port}])
         peer = SmallPeer.open(path)
