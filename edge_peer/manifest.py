@@ -1,7 +1,7 @@
 # What a board carries, in MicroPython's manifest language. A file that is not
 # reachable from here is never flashed; host/ and bigpeer/ are absent on purpose.
 metadata(version="0.1.0", description="edge-peer: Small Peer runtime")
-options.defaults(serial=True, ble=True, mqtt=True)
+options.defaults(serial=True, ble=True, lan=True, mqtt=True)
 
 top = ("__init__.py", "attachments.py", "config.py", "guarding.py", "observer.py", "peer.py")
 top += ("runtime.py", "subscriptions.py", "downstream.py")
@@ -12,7 +12,7 @@ package("edge_peer/security", base_path="..")
 
 board = ["__init__.py", "blocks.py", "crypto.py", "keys.py", "pinned.py", "storage.py"]
 board += ["system.py", "vector.py", "vector_plain.py"]
-for name in ("serial", "ble", "mqtt"):
+for name in ("serial", "ble", "lan", "mqtt"):
     if getattr(options, name):
         board.append(name + ".py")
 if options.ble:

@@ -351,7 +351,7 @@ class SmallPeer:
         while True:
             started_ms = self._system.now_ms()
             try:
-                if hasattr(module, "keep"):  # it finds its neighbours itself
+                if hasattr(module, "keep") and "host" not in settings:  # it finds its neighbours
                     await module.keep(settings, self._links, self._system)
                 medium, channel = await module.connect(settings, self._links.local)
                 reason = await self._links.run(medium, channel, hint=hint)

@@ -2,6 +2,8 @@
 TCP as a link: to a Big Peer, or to another peer that listens.
 
     {"kind": "lan", "host": "big.example", "port": 7700, "deflate": true}
+
+Without a host it finds the peers of its app on this network: discovery.py.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from typing import Any
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.session import Local, Medium
 from edge_peer.host.deflate import Deflate
-from edge_peer.host.lengths import LengthDecoder, encode
+from edge_peer.transport.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel
 
 PORT = 7700
@@ -37,6 +39,13 @@ def label(settings: dict[str, Any]) -> str:
     return f"tcp {settings.get('host')}:{settings.get('port', PORT)}"
 
 
+async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
+    """Find peers and be found, for ever: of a link without a host."""
+    from edge_peer.host.discovery import Discovery
+
+    await Discovery(settings, links, system).run()
+
+
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
     """Raises OSError when nobody answers."""
     host, port = settings.get("host"), settings.get("port", PORT)
@@ -56,9 +65,12 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Strea
 
 
 async def serve(
-    host: str, port: int, handle: Callable[[Medium, StreamChannel], Awaitable[object]]
+    host: str | None, port: int, handle: Callable[[Medium, StreamChannel], Awaitable[object]]
 ) -> asyncio.Server:
-    """Listen, and `handle` each connection until it is done; port 0 picks a free one."""
+    """Listen, and `handle` each connection until it is done.
+
+    host None: on all addresses, IPv4 and IPv6; port 0 picks a free one.
+    """
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await handle(MEDIUM, _channel(reader, writer))

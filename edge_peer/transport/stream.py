@@ -1,7 +1,7 @@
 """
 Frames over one byte stream: TCP, UART, USB serial, a pty, on either runtime.
 
-How frames stand in it is an argument: as core/frame.py has it, or host/lengths.py.
+How frames stand in it is an argument: as core/frame.py has it, or transport/lengths.py.
 
 A channel carries frames for transport/pump.py and decides nothing:
 

@@ -11,8 +11,8 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from edge_peer.host.lengths import LengthDecoder, encode
 from edge_peer.security.record import RECORD
+from edge_peer.transport.lengths import LengthDecoder, encode
 
 READ_SIZE = 65_536
 POLL_S = 0.05

@@ -10,9 +10,9 @@ from counting_proxy import CountingProxy
 from sync import Plan, is_met
 from workload import changed, differing, documents
 
-from edge_peer.host.lengths import encode
 from edge_peer.security.record import RECORD
 from edge_peer.security.wire import M1
+from edge_peer.transport.lengths import encode
 
 BENCH = Path(__file__).with_name("sync.py")
 
