@@ -29,6 +29,7 @@ CRASH_BYTES_MAX = 600  # of a traceback: its end, with the file and the line
 TRIAL_S_MAX = 300  # new code that has not synced by then uses up one of its starts
 RETRY_S_MIN = 2
 RETRY_S_MAX = 300
+JOIN_RETRY_S = 15
 WELL_S = 60  # a start that has lasted so long went well
 WATCHDOG_MS = 8_000  # RP2's longest is 8,388
 FEED_MS = 1_000
@@ -53,7 +54,7 @@ def run(slot: str, with_app: bool, config: str = "edge.json") -> None:
 async def _main(slot: str, with_app: bool, config: str) -> None:
     peer = SmallPeer.open(config)
     jobs = [peer.run(), _supervise(peer, slot)]
-    jobs += [_watch(), _blink(peer)]
+    jobs += [_watch(), _blink(peer), _join()]
     if with_app:
         jobs.append(_keep_app(peer))
     else:
@@ -166,6 +167,27 @@ def _feed_at_prompt() -> None:
     except ValueError:
         timer = Timer(0)
     timer.init(period=FEED_MS, callback=lambda _: watchdog.feed())
+
+
+async def _join() -> None:
+    """Join the Wi-Fi that wifi.json names, and join it again whenever it is lost."""
+    text = _read("wifi.json")
+    if not text:
+        return
+    import json
+
+    from network import STA_IF, WLAN
+
+    known = json.loads(text)
+    wlan = WLAN(STA_IF)
+    wlan.active(True)
+    while True:
+        if not wlan.isconnected():
+            try:
+                wlan.connect(known["ssid"], known["password"])
+            except OSError as error:
+                print("edge-peer: Wi-Fi %s: %s" % (known["ssid"], error))
+        await asyncio.sleep(JOIN_RETRY_S)
 
 
 async def _blink(peer: SmallPeer) -> None:

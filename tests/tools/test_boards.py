@@ -15,6 +15,7 @@ from edge_tools.places import FLASHED as FLASHED_FOLDER
 
 EVERY = list(boards.every())
 FLASHED = [board for board in EVERY if board.is_flashed]
+LINKS = (["serial"], ["serial", "mqtt", "ble"])
 PAGE = (BOARDS / "README.md").read_text()
 
 
@@ -57,6 +58,11 @@ def test_a_sensor_with_its_code_in_firmware_fits(board):
 def test_its_firmware_carries_what_a_board_needs(board):
     carried = set(flashed_files(board.folder / "manifest.py"))
     assert carried == {*flashed_files(MANIFEST), FLASHED_FOLDER / "running.py"}
+
+
+def test_every_link_more_takes_heap():
+    one, more = (fit.heap(boards.find("RPI_PICO_W"), links, fit.IN_PLACE) for links in LINKS)
+    assert one.free - more.free > 2_000 and len(more.needs) == len(one.needs) + 2
 
 
 def test_adding_a_board_is_adding_a_folder(tmp_path):

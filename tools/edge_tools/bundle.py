@@ -5,7 +5,7 @@ A bundle: all that one board gets, and whether it fits.
         bundle.json              what it is for, and the SHA-256 of each file
         files/                   what the board's file system will have
             boot.py main.py      flash/
-            board.json edge.json identity.json
+            board.json edge.json identity.json wifi.json
             a/                   the first of two slots for code (flash/boot.py)
                 app.mpy          the application and what lies beside it
                 running.mpy edge_peer/…  only what its links need; nothing if the
@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Plan:
     config: dict[str, Any]  # edge.json
     application: Path | None  # app.py, or a folder that has one
     code: str = fit.IN_RAM
+    wifi: dict[str, str] = field(default_factory=dict)  # ssid, password; empty: none
 
     @property
     def links(self) -> list[str]:
@@ -97,6 +98,8 @@ def files(plan: Plan) -> dict[str, bytes]:
         "board.json": _json(pins),
         "edge.json": _json(plan.config),
     }
+    if plan.wifi:
+        found["wifi.json"] = _json(plan.wifi)
     found |= application(plan)
     if plan.code == fit.IN_RAM:
         found |= runtime(plan.board, plan.links)

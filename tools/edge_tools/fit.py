@@ -6,13 +6,15 @@ that has synced; other links are computed, by the size of their .mpy files. It i
 on every 32-bit board.
 """
 
-from collections.abc import Iterable, Mapping
+import ast
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from rich.table import Table
 
+from edge_peer.config import LINK_KINDS
 from edge_tools.boards import BLOCK_BYTES, Board
-from edge_tools.manifest import flashed_files
+from edge_tools.manifest import flashed_files, option_defaults
 from edge_tools.mpy import compile_mpy
 from edge_tools.places import MANIFEST, ROOT
 
@@ -24,6 +26,8 @@ HANDSHAKE_BYTES = 15_000  # while a link opens
 PIN_FOLDER_BLOCKS = 4  # that the names of its blocks take
 INODE_BYTES = 256  # that littlefs takes in a directory for a file
 BASE_LINKS = frozenset({"serial"})  # that the figures include
+BASE_TRANSPORT = frozenset({"pump", "stream"})
+TRANSPORT = "edge_peer.transport"
 BAR_WIDTH = 24
 
 
@@ -74,11 +78,22 @@ def stored_bytes(data: bytes) -> int:
 
 
 def mpy_bytes(link: str) -> int:
-    """Return how much code one more link is."""
-    base = dict.fromkeys(BASE_LINKS, True)
-    without = set(flashed_files(MANIFEST, **base))
-    more = [one for one in flashed_files(MANIFEST, **base, **{link: True}) if one not in without]
-    return sum(len(compile_mpy(one.read_text(), one.relative_to(ROOT).as_posix())) for one in more)
+    """Return how much code one more link loads: its files, and what they import of transport/."""
+    off = {kind: kind in BASE_LINKS for kind in option_defaults(MANIFEST) if kind in LINK_KINDS}
+    without = set(flashed_files(MANIFEST, **off))
+    own = [one for one in flashed_files(MANIFEST, **off | {link: True}) if one not in without]
+    named = {name for one in own for name in _imported(one.read_text())}
+    shared = [MANIFEST.parent / "transport" / f"{name}.py" for name in named - BASE_TRANSPORT]
+    paths = [*own, *(path for path in shared if path.exists())]
+    return sum(len(compile_mpy(one.read_text(), one.relative_to(ROOT).as_posix())) for one in paths)
+
+
+def _imported(source: str) -> Iterator[str]:
+    """Yield the last names of the modules that a source imports from edge_peer.transport."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(TRANSPORT):
+            yield (node.module or "").rpartition(".")[2]
+            yield from (alias.name for alias in node.names)
 
 
 def table(memories: list[Memory], title: str) -> Table:

@@ -85,6 +85,10 @@ def provision(
         str, typer.Option(metavar="HOST[:PORT]", help="A link to a gateway or Big Peer.")
     ] = "",
     mqtt: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="A link by a broker.")] = "",
+    ble: Annotated[str, typer.Option(metavar="yes", help="A link by Bluetooth.")] = "",
+    wifi: Annotated[
+        str, typer.Option(metavar="SSID", help="Its network; EDGE_PEER_WIFI_PASSWORD has the key.")
+    ] = "",
     application: Annotated[
         str, typer.Option(metavar="PATH", help="app.py, or a folder that has one.")
     ] = "",
@@ -115,7 +119,8 @@ def provision(
     Make a device: its identity, and the bundle that `edge-peer flash` writes to a board.
 
     Run bare it asks. With --csv it makes many, whose empty columns are what the options
-    say: name, board, role, permissions, days, serial, lan, mqtt, application, blocks, code.
+    say: name, board, role, permissions, days, serial, lan, mqtt, ble, wifi, application,
+    blocks, code.
     All lines are checked first. A device that was made before keeps its key.
 
     For a RASPBERRY_PI the bundle has what its first boot takes (cloud-init on Trixie,
@@ -130,8 +135,9 @@ def provision(
     from edge_tools import provision as work
 
     request = Request(
-        name, board, role, permissions, str(days), serial, lan, mqtt, application, blocks, code
-    )
+        name, board, role, permissions, str(days), serial, lan, mqtt, ble, wifi,
+        application, blocks, code,
+    )  # fmt: skip
     if csv is not None:
         requests = list(work.from_csv(csv, request))
     else:

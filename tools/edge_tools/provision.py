@@ -4,15 +4,16 @@ A device from nothing: its identity from the app, then its bundle.
 Many at once come from a CSV whose columns are called like the options; what a line leaves
 empty is what the options say:
 
-    name,board,role,permissions,days,serial,lan,mqtt,application
-    pump-1,RPI_PICO,,rules.json,,0,,,
-    porch,RPI_PICO_W,,,90,,192.168.1.10:7700,broker.lan,thermometer/
+    name,board,permissions,days,serial,mqtt,wifi,application,code
+    pump-1,RPI_PICO,rules.json,,0,,,,
+    porch,RPI_PICO_W,,90,,broker.lan,home,thermometer/,firmware
 
 All lines are checked before the first device is admitted, so a mistake in line 57 leaves
 nothing behind. A device that was made before keeps its key; its bundle is made anew.
 """
 
 import csv
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -36,6 +37,7 @@ LINUX = "linux"  # the port of boards that are computers
 PINNED_FOLDER = "/edge_log"
 SYNC_PORT = 7700
 MQTT_PORT = 1883
+WIFI_VARIABLE = "EDGE_PEER_WIFI_PASSWORD"  # not an option: others see those
 NAME_BYTES_MAX = 24  # of a certificate
 
 
@@ -94,7 +96,7 @@ def check(request: Request, app: App, out: Path, force: bool) -> None:
     rules(request)
     plan = plan_of(request)
     if not plan.links:
-        raise ConfigError("it has no link: say --serial, --lan or --mqtt")
+        raise ConfigError("it has no link: say --serial, --ble, --lan or --mqtt")
     if plan.board.port == LINUX and request.application:
         raise ConfigError(f"{plan.board.name} runs a gateway: an application opens its own peer")
     if plan.board.port != LINUX:
@@ -113,7 +115,12 @@ def plan_of(request: Request) -> bundle.Plan:
     if application is not None and not application.exists():
         raise ConfigError(f"there is no {application}")
     return bundle.Plan(
-        request.name, board, edge_json(request, board), application, CODE[request.code]
+        request.name,
+        board,
+        edge_json(request, board),
+        application,
+        CODE[request.code],
+        wifi(request, board),
     )
 
 
@@ -158,7 +165,23 @@ def _links(request: Request, board: boards.Board) -> list[dict[str, Any]]:
             if not host or (given and not given.isdigit()):
                 raise ConfigError(f"{kind} is HOST or HOST:PORT, not {where!r}")
             links.append({"kind": kind, "host": host, "port": int(given or port)})
+    if request.ble not in ("", "yes", "no"):
+        raise ConfigError(f"ble is yes or no, not {request.ble!r}")
+    if request.ble == "yes":
+        links.append({"kind": "ble", "role": "peripheral"})
     return links
+
+
+def wifi(request: Request, board: boards.Board) -> dict[str, str]:
+    """Return what wifi.json is to say, nothing without a network. Raises ConfigError."""
+    if not request.wifi:
+        return {}
+    if "mqtt" not in board.transports or not board.is_flashed:
+        raise ConfigError(f"{board.name} has no Wi-Fi of ours: leave --wifi out")
+    password = os.environ.get(WIFI_VARIABLE)
+    if password is None:
+        raise ConfigError(f"put the password of {request.wifi} into {WIFI_VARIABLE}")
+    return {"ssid": request.wifi, "password": password}
 
 
 def _serial(where: str, board: boards.Board) -> dict[str, Any]:

@@ -15,6 +15,8 @@ class Request:
     serial: str = ""  # a UART's number
     lan: str = ""  # host[:port] of a gateway or Big Peer
     mqtt: str = ""  # host[:port] of a broker
+    ble: str = ""  # "yes": over Bluetooth
+    wifi: str = ""  # the name of a network
     application: str = ""
     blocks: str = ""
     code: str = "files"
