@@ -23,9 +23,7 @@ ENOENT = 2  # no such file: the same number on every system
 def open_guard(links: "Links", codec: "Any", identity: str = "") -> Guard:
     """identity: the path of identity.json. Raises ConfigError for a list that is damaged."""
     keyring, store = links.local.keyring, links.local.store
-    guard = Guard(
-        store, keyring.certificate, keyring.app_id, keyring.verify, codec.unpack, keyring.time
-    )
+    guard = Guard(store, keyring.certificate, keyring.app_id, keyring, codec.unpack, keyring.time)
     keyring.guard = guard
     keyring.is_revoked = guard.is_revoked
     guard.on_renewed = keyring.renew

@@ -46,7 +46,7 @@ class App:
         self.network_keys = {1: sha256(b"network key of " + name.encode())}
 
     def identity(self, name, role=certificates.DEVICE, permissions=None, **changes):
-        """changes: seed, serial, not_before_s, expiry_s, signed_by (another App)."""
+        """changes: seed, serial, not_before_s, expiry_s, signs, signed_by (another App)."""
         seed = changes.get("seed") or sha256(b"seed of " + name.encode())
         key = run(crypto.expand(seed))
         body = certificates.encode_body(
@@ -59,6 +59,7 @@ class App:
             key.signer[31] >= 128,
             name,
             b"" if permissions is None else permissions,
+            changes.get("signs", False),
         )
         signer = changes.get("signed_by", self).key
         message = certificates.message_of(self.app_id, body)
@@ -70,6 +71,22 @@ class App:
         return keyring_of(
             self.identity(name, role, **changes), shelf, random, changes.get("now_s", NOW_S)
         )
+
+
+def body_of(certificate):
+    """Return the body of a certificate, encoded anew from what was read of it."""
+    return certificates.encode_body(
+        certificate.role,
+        certificate.serial,
+        certificate.not_before_s,
+        certificate.expiry_s,
+        certificate.app + bytes(12),
+        certificate.key,
+        certificate.is_negative,
+        certificate.name,
+        certificate.permissions,
+        certificate.signs,
+    )
 
 
 def keyring_of(identity, shelf=None, random=None, now_s=NOW_S):
@@ -84,14 +101,14 @@ APP = App()
 _identities = {}
 
 
-def device(name, flags=0, random=None, app=APP, now_s=NOW_S, shelf=None):
+def device(name, flags=0, random=None, app=APP, now_s=NOW_S, shelf=None, signs=False):
     """Return a Keyring with the role that these flags need; each name is one device of the app."""
     role = certificates.DEVICE
     if flags & (WANTS_ALL | RELAYS):
         role = certificates.BIG_PEER if flags & WANTS_ALL else certificates.RELAY
-    place = (app.app_id, name, role)
+    place = (app.app_id, name, role, signs)
     if place not in _identities:
-        _identities[place] = app.identity(name, role, EVERYTHING)
+        _identities[place] = app.identity(name, role, EVERYTHING, signs=signs)
     return keyring_of(_identities[place], shelf, random, now_s)
 
 

@@ -36,7 +36,9 @@ class App:
         self.serial = 0
         self.version = 0
 
-    def certificate(self, name, role=DEVICE, rules=None, key=None, expiry_s=NOW_S + 1000):
+    def certificate(
+        self, name, role=DEVICE, rules=None, key=None, expiry_s=NOW_S + 1000, signs=False
+    ):
         """Return the certificate of the device of this name, whose key follows from it."""
         self.serial += 1
         key = key or run(crypto.expand(sha256(name.encode()).digest()))
@@ -50,6 +52,7 @@ class App:
             key.signer[31] > 127,
             name,
             permission.encode(EVERYTHING if rules is None else rules),
+            signs,
         )
         message = certificates.message_of(self.app_id, body)
         return certificates.decode(body + run(crypto.sign(self.key, message)))
@@ -61,17 +64,34 @@ class App:
         message = revocation.message_of(self.app_id, body)
         return body + run(crypto.sign(self.key, message))
 
+
+class Keys:
+    """What a keyring knows of signatures; a peer's own key follows from its name."""
+
+    def __init__(self, app, name):
+        self._app = app
+        self._key = run(crypto.expand(sha256(name.encode()).digest()))
+
+    def sign(self, message):
+        return crypto.sign(self._key, message)
+
     def verify(self, signature, message):
-        return crypto.verify(self.key.signer, signature, message)
+        return crypto.verify(self._app.key.signer, signature, message)
+
+    def verify_of(self, certificate, signature, message):
+        signer = yield from crypto.signer_of(certificate.key, certificate.is_negative)
+        return (yield from crypto.verify(signer, signature, message))
 
 
 class Peer:
     """A store behind a guard, as a device, a relay or a Big Peer."""
 
-    def __init__(self, app, name, role=DEVICE, rules=None, log=None, expiry_s=NOW_S + 1000):
+    def __init__(
+        self, app, name, role=DEVICE, rules=None, log=None, expiry_s=NOW_S + 1000, signs=False
+    ):
         self.app = app
         self.flags = FLAGS[role]
-        self.certificate = app.certificate(name, role, rules, expiry_s=expiry_s)
+        self.certificate = app.certificate(name, role, rules, expiry_s=expiry_s, signs=signs)
         random = Random(sum(name.encode()))
         self.log = log or open_log(None, None)
         self.store = Store(
@@ -87,7 +107,7 @@ class Peer:
             self.store,
             self.certificate,
             app.app_id,
-            app.verify,
+            Keys(app, name),
             codec.unpack,
             lambda: Time(self.now_s, 0),
         )
@@ -141,8 +161,13 @@ class Line:
         end_ms = self.now_ms + for_ms
         while self.now_ms < end_ms and self.error is None:
             if not self._turn():
-                self.now_ms += 500
+                self.now_ms += 1 if self._computes() else 500
         return self
+
+    def _computes(self):
+        """Whether a side is in the middle of a signature."""
+        due = [sync.deadline_ms() for sync in self.syncs]
+        return any([time is not None and time == self.now_ms + 1 for time in due])
 
     def _turn(self):
         moved = False
@@ -153,6 +178,8 @@ class Line:
                 self.said[side].append(message)
                 try:
                     self.syncs[1 - side].receive(message, self.now_ms)
+                    while self.syncs[1 - side].step():
+                        pass
                 except RemoteProtocolError as error:
                     self.error = error
                     self.close()

@@ -75,6 +75,13 @@ def x25519(private: bytes, public: bytes) -> "Steps":
     return (yield from _patiently(x25519.x25519(private, public)))
 
 
+def signer_of(public: bytes, is_negative: bool) -> "Steps":
+    """Return the Ed25519 key of an X25519 key and the sign of the same key as an Ed25519 one."""
+    from edge_peer.security import edwards
+
+    return (yield from _patiently(edwards.edwards(public, is_negative)))
+
+
 def sign(key: "Any", message: bytes) -> "Steps":
     from edge_peer.security import ed25519
 

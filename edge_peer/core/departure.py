@@ -9,7 +9,7 @@ asks for what must be durable when they go (`take`), or gives up.
 from binascii import crc32
 
 from edge_peer.core import document as documents
-from edge_peer.core.limits import AUTHORS, DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, REFUSE, WHOLE
+from edge_peer.core.limits import DOWNSAMPLE, DROP_LEAST_RECENT, LOSING, PIN, REFUSE, TRANSIT, WHOLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +29,15 @@ class Departure:
         self.thins = any([policy in _THINNING for policy in named])
         self.lost_count = 0  # own writes that went before the Big Peer had them
         self.counter_floor = 0  # our own counters up to this seq may not be the newest copies
-        self._policies = policies
+        self._policies = dict(policies)
         self._store = store
         self._recent = bytearray(RECENT_BYTES if DROP_LEAST_RECENT in named else 0)
         self._keeps_next = False  # of what is downsampled
         self.forget()
+
+    def govern(self, policies: "dict[str, str]") -> None:
+        """Go by these, too, whatever was configured for their collections."""
+        self._policies.update(policies)
 
     def forget(self) -> None:
         """Call when the log begins to ask anew."""
@@ -57,8 +61,6 @@ class Departure:
 
     def may_go(self, collection: str, id: str, document: "Document", may_lose: bool) -> bool:
         policy = self._policies.get(collection) or self._policies.get(WHOLE, REFUSE)
-        if collection == AUTHORS:
-            policy = PIN
         is_lost = not self._store.is_durable(document)
         if documents.is_deleted(document):
             goes = not is_lost
@@ -72,12 +74,14 @@ class Departure:
             self._keeps_next = not self._keeps_next
             if self._keeps_next:
                 return False
-        self.note(document)
+        self.note(collection, document)
         self._losing_count += is_lost
         return True
 
-    def note(self, document: "Document") -> None:
+    def note(self, collection: str, document: "Document") -> None:
         """Remember of a document what its going takes."""
+        if self._policies.get(collection) == TRANSIT:
+            return
         for cell in document.values():
             self._evicted[cell.author] = max(self._evicted.get(cell.author, 0), cell.seq)
             if cell.kind == documents.COUNTER and cell.author == self._store.author:

@@ -41,9 +41,11 @@ PIECES = "*pieces"
 KEPT = "*kept"
 HIDDEN = (PIECES, KEPT)
 PIECE_BYTES = 512  # of an attachment: with what a record adds, seven fill a flash segment
-# Authors' certificates (security/judge.py): pinned, whatever is configured, as nobody can judge
-# the documents of an author without his. One takes some 200 bytes.
+# Collections whose documents prove themselves, whoever has carried them: authors' certificates
+# (security/judge.py), some 200 bytes each, and what authors have signed (security/batch.py).
 AUTHORS = "__authors"
+SIGNED = "__signed"
+PROOFS = (AUTHORS, SIGNED)
 
 REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
     "refuse",
@@ -52,6 +54,8 @@ REFUSE, DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE, PIN = POLICIES = (
     "downsample",
     "pin",
 )
+# and one that nobody configures: goes when the Big Peer has it, and nobody will miss it
+TRANSIT = "transit"
 LOSING = (DROP_OLDEST, DROP_LEAST_RECENT, DOWNSAMPLE)  # these may take what is nowhere else
 
 

@@ -8,6 +8,7 @@ neighbour sends too, of others; of any other author we ask before we send.
 
 from edge_peer.core import document as documents
 from edge_peer.core.document import CELL_COUNT_MAX
+from edge_peer.core.limits import PROOFS
 from edge_peer.core.messages import (
     ALL_DURABLE,
     DIGEST,
@@ -71,6 +72,10 @@ class Sender:
         self._store = store
         self._neighbour = neighbour
         self._gate = gate
+        self._notary: Any = None if gate is None else gate.notary()  # signs what is ours
+        self._is_signing = False  # what was gathered last: it is ours, and to be signed
+        # Puts and bodies of what was signed last, where others have written to it, too
+        self._shared: tuple[list[Put], list[Document]] = [], []
         self._vouched: dict[bytes, str] = {}  # authors, and which documents went ahead for them
         self._encoder = encoder
         self._linger_ms = linger_ms
@@ -108,6 +113,9 @@ class Sender:
         self._strangers = []
         self._asked = []
         self._vouched = {}
+        if self._notary is not None:
+            self._notary.drop()
+            self._shared = [], []
         ours = hello.sender_epoch == store.epoch
         self._base = min(hello.base, store.arrival)
         self._cursor = min(hello.resume if ours else hello.base, store.arrival)
@@ -220,11 +228,15 @@ class Sender:
         if self._asked:
             self.linger_until_ms = None  # we wait for more than time
             return b""
+        if self._is_busy():
+            return self._next_signed(size_max - MESSAGES_BYTES_SPARE, now_ms)
         if not self._wants_documents() or self._is_lingering(now_ms):
             return b""
         message = b""
-        if self._cursor < self._store.arrival:
-            message = self._next_delta(size_max)
+        if self._cursor < self._store.arrival or self._shared[0]:
+            message = self._next_delta(size_max, now_ms)
+        if self._is_busy() or self._shared[0]:
+            return message
         if self._strangers:
             return message or self._next_ask()
         if self._cursor < self._store.arrival:
@@ -240,18 +252,28 @@ class Sender:
         return bool(self.their_flags & (WANTS_ALL | WANTS_UNDURABLE) or self.wanted)
 
     def _is_lingering(self, now_ms: int) -> bool:
-        """Let a first new document wait for others, `linger_ms` at most."""
+        """Let a first new document wait for others, `linger_ms` at most, or for its signer."""
         waiting_count = self._store.arrival - self._cursor
-        if not self._is_live or not 0 < waiting_count < LINGER_COUNT_MAX:
+        if self._notary is not None and waiting_count and now_ms < self._notary.due_ms:
+            self.linger_until_ms = self._notary.due_ms
+        elif not self._is_live or not 0 < waiting_count < LINGER_COUNT_MAX:
             self.linger_until_ms = None
         elif self.linger_until_ms is None:
             self.linger_until_ms = now_ms + self._linger_ms
         return self.linger_until_ms is not None and now_ms < self.linger_until_ms
 
-    def _next_delta(self, size_max: int) -> bytes:
+    def _next_delta(self, size_max: int, now_ms: int) -> bytes:
         """Return a DELTA, as full as the link allows, or b"" if nothing is needed there."""
         size_max -= MESSAGES_BYTES_SPARE
-        puts, bodies = self._gather(size_max)
+        puts, bodies = self._shared
+        self._shared = [], []
+        if not puts:
+            puts, bodies = self._gather(size_max)
+            if puts and self._is_signing:
+                count = self._notary.begin(puts, bodies, now_ms)
+                self._cursor = puts[count - 1][2]
+                self._share(puts[:count], bodies[:count])
+                return self._next_signed(size_max, now_ms)
         while puts:
             message = self._encoder.delta(self._cursor_told, puts, bodies, size_max)
             if message:
@@ -271,8 +293,45 @@ class Sender:
                 self._cursor = puts[-1][2]
         return b""
 
+    def _next_signed(self, size_max: int, now_ms: int) -> bytes:
+        """Return a DELTA with the batch that is being signed, once it is."""
+        batch = self._notary.step(now_ms)
+        if batch is None:
+            self.linger_until_ms = now_ms + 1
+            return b""
+        self.linger_until_ms = None
+        # The cursor is told with the last that belongs to it: without that all is said again.
+        cursor = self._cursor_told if self._shared[0] else self._cursor
+        put = batch[0], batch[1], cursor, b""
+        message = self._encoder.delta(self._cursor_told, [put], [batch[2]], size_max)
+        if not message:
+            self.skipped_count += 1
+            return b""
+        self.sent_count += self._notary.count
+        self._cursor_told = cursor
+        return message
+
+    def _share(self, puts: "list[Put]", bodies: "list[Document]") -> None:
+        """Let what others have written to these documents follow the batch: it lacks their word."""
+        own = self._store.author
+        found: list[Put] = []
+        theirs: list[Document] = []
+        for i in range(len(puts)):
+            if any([cell.author != own and self._lacks(cell) for cell in bodies[i].values()]):
+                self._vouch(puts[i][2] - 1, bodies[i], found, theirs)
+                found.append(puts[i])
+                theirs.append(bodies[i])
+        self._strangers = []
+        self._shared = found, theirs
+
+    def _is_busy(self) -> bool:
+        return self._notary is not None and self._notary.is_busy
+
     def _gather(self, size_max: int) -> "tuple[list[Put], list[Document]]":
-        """Move the cursor over what one message may hold; return the puts and cells to send."""
+        """Move the cursor over what one message may hold; return the puts and cells to send.
+
+        Of what our neighbour takes as it is, or what has to be signed first (`_is_signing`).
+        """
         puts: list[Put] = []
         bodies: list[Document] = []
         room = ROOM_FACTOR * size_max
@@ -290,10 +349,19 @@ class Sender:
                 if needed and size + RECORD_OVERHEAD_MAX > size_max:
                     self.skipped_count += 1
                     needed = {}
-                if needed and (size > room or len(puts) == count_max):
+                if needed and self._gate is not None:
+                    signs = self._must_sign(put[0], needed)
+                    if not puts:
+                        self._is_signing = signs
+                        if signs:
+                            count_max, room = self._notary.count_max, self._notary.bytes_max
+                    elif signs != self._is_signing:
+                        room = 0
+                        break
+                if needed and (size > room and puts or len(puts) == count_max):
                     room = 0
                     break
-                if needed and self._gate is not None:
+                if needed and self._gate is not None and not self._is_signing:
                     self._vouch(put[2] - 1, needed, puts, bodies)
                 self._cursor = put[2]
                 if needed:
@@ -318,6 +386,13 @@ class Sender:
                 puts.append((record[0], record[1], arrival, b""))
                 bodies.append(record[2])
 
+    def _must_sign(self, collection: str, needed: "Document") -> bool:
+        """Say whether this has writes of ours that the neighbour takes only if we sign them."""
+        if self._notary is None or collection in PROOFS:
+            return False
+        own = self._store.author
+        return any([cell.author == own and self._lacks(cell) for cell in needed.values()])
+
     def _needed(self, put: "Put") -> "Document":
         """Return the cells of a document that the neighbour wants and may lack.
 
@@ -325,10 +400,14 @@ class Sender:
         Authors whose K decides, and is not known yet, are added to the strangers.
         """
         document = documents.decode(put[3])
-        if not self._is_wanted(put[0], put[1], document):
+        told = document if self._gate is None else self._gate.told(put[0], document)
+        if not self._is_wanted(put[0], put[1], document, told):
             return {}
-        lacks = {path: cell for path, cell in document.items() if self._lacks(cell)}
-        return lacks if not lacks or self.their_flags & WANTS_ALL else document
+        is_big = self.their_flags & WANTS_ALL
+        lacks = {
+            path: cell for path, cell in (told if is_big else document).items() if self._lacks(cell)
+        }
+        return lacks if not lacks or is_big else document
 
     def _lacks(self, cell: "documents.Cell") -> bool:
         author = cell.author
@@ -345,7 +424,8 @@ class Sender:
             known = max(known, self._base)
         return bool(cell.seq > known)
 
-    def _is_wanted(self, collection: str, id: str, document: "Document") -> bool:
+    def _is_wanted(self, collection: str, id: str, document: "Document", told: "Document") -> bool:
+        """told: the cells of it for which the neighbour has to take our word, and does."""
         if self._gate is not None:
             if self._gate.wants(collection):
                 return True
@@ -353,7 +433,7 @@ class Sender:
                 return False
         if self.their_flags & WANTS_ALL:
             return True
-        if self.their_flags & WANTS_UNDURABLE and not self._store.is_durable(document):
+        if self.their_flags & WANTS_UNDURABLE and not self._store.is_durable(told):
             return True
         return self._matches is not None and self._matches(collection, id, document)
 

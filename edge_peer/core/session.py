@@ -11,8 +11,9 @@ documents (core/sync.py). Frames and times come in; frames, a deadline and event
     session.deadline_ms()
     session.handle_timeout(now_ms)
 
-Computing keys takes seconds on a board. Before and after `receive_frame`, and before
-`frames_to_send`, call `step` until it returns False; others may run between two calls.
+Computing keys takes seconds on a board, and checking a signature most of one. Before and
+after `receive_frame`, and before `frames_to_send`, call `step` until it returns False; others
+may run between two calls.
 
 Who is there follows from the certificate that the other side has proven to hold. The link's
 opening only adds the incarnation of its store, from which its author follows
@@ -102,11 +103,18 @@ class Session:
         return self._link.state == CLOSED
 
     def step(self, now_ms: int) -> bool:
-        """Compute for a few ms; return whether there is more. What is wrong closes the session."""
+        """Compute for a few ms; return whether there is more. What is wrong closes the session.
+
+        A message that took long is handled here at last, and durably, as in `receive_frame`.
+        """
         if self.is_closed():
             return False
         try:
             more: bool = self._channel.step(now_ms)
+            if self.sync is not None and self.sync.is_busy:
+                more = self.sync.step()
+                self._handle_events(now_ms)
+                more = more or self.sync.is_busy
         except RemoteProtocolError as error:
             self._link.close(str(error))
             self._handle_events(now_ms)
@@ -187,10 +195,12 @@ class Session:
         return self._link.retransmitted_count
 
     def _handle_events(self, now_ms: int) -> None:
-        event = self._link.next_event()
-        while event is not None:
+        while self.is_closed() or self.sync is None or not self.sync.is_busy:
+            event = self._link.next_event()
+            if event is None:
+                return
             if isinstance(event, MessageReceived):
-                if self.sync is not None:
+                if self.sync is not None and not self.sync.is_busy:
                     self.sync.receive(event.message, now_ms)
             elif isinstance(event, Opened):
                 self._open(event, now_ms)
@@ -199,7 +209,6 @@ class Session:
                 if self.sync is not None:
                     self.sync.close()
                 self._on_event(self, event)
-            event = self._link.next_event()
 
     def _open(self, opened: Opened, now_ms: int) -> None:
         incarnation = opened.identity

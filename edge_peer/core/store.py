@@ -225,7 +225,7 @@ class Store(Knowledge):
             body = None if self.keeps_all or is_waiting else self.log.get(collection, id)
             document = None if body is None else self._read(collection, id, body)
             if document and self.is_durable(document):
-                self._departure.note(document)
+                self._departure.note(collection, document)
                 gone.append((collection, id))
         if gone:
             try:
@@ -314,6 +314,10 @@ class Store(Knowledge):
             self._attachments = Attachments(self)
             self.has_attachments = True
         return self._attachments
+
+    def govern(self, policies: "dict[str, str]") -> None:
+        """Let documents of these collections go as limits.py says, whatever was configured."""
+        self._departure.govern(policies)
 
     def wake(self) -> None:
         """Let links look for something to say."""

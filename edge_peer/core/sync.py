@@ -65,14 +65,16 @@ from edge_peer.core.sender import Sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
     from edge_peer.core.exchange import Exchange
+    from edge_peer.core.knowledge import Vector
     from edge_peer.core.receiver import Receiver
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
 
+    Steps = Generator[None, None, None]
     Subscription = tuple[str, bytes]
     Subscriptions = tuple[Subscription, ...]
     Requests = tuple[tuple[str, bytes, int], ...]  # and the relays that each has come through
@@ -150,6 +152,7 @@ class Sync:
         self._undurable: list[bytes] = []  # authors, to be told that we care for their D
         self._their_epoch = 0
         self._receiver: Receiver | None = None
+        self._work: Steps | None = None  # what is left to do with the last message
         self._exchange: Exchange | None = None
 
     def close(self) -> None:
@@ -177,19 +180,49 @@ class Sync:
         self._restart_receiver()
 
     def receive(self, message: bytes, now_ms: int) -> None:
-        """Handle one link message, durably; raise RemoteProtocolError if it is not legal."""
+        """Handle one link message, durably; raise RemoteProtocolError if it is not legal.
+
+        Where signatures have to be checked, it is handled when `step` has returned False.
+        """
         if message and message[0] == DEFLATED:
             if self._deflate is None:
                 raise RemoteProtocolError("deflated, for a peer that does not inflate")
             message = self._deflate.inflate(message[1:], self._message_size_max)
         if self.gate is not None:
             self.gate.check()
+        self._work = self._handle(message, now_ms)
+        self.step()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last message is not handled yet; no other one may come until then."""
+        return self._work is not None
+
+    def step(self) -> bool:
+        """Go on with the last message for a few ms; return whether there is more of it."""
+        if self._work is None:
+            return False
+        try:
+            next(self._work)
+        except StopIteration:
+            self._work = None
+        except Exception:
+            self._work = None
+            raise
+        return self._work is not None
+
+    def _handle(self, message: bytes, now_ms: int) -> "Steps":
         for part in self._decoder.messages(message):
             if type(part) in PASSED_OVER.get(self.state, ()):
                 continue
             if type(part) not in ACCEPTS[self.state]:
                 raise RemoteProtocolError("%s while %s" % (type(part).__name__, self.state))
-            _HANDLERS[type(part)](self, part, now_ms)
+            if self.gate is not None and isinstance(part, Delta):
+                yield from self.gate.prove(part.records)
+            if isinstance(part, Told):
+                yield from self._handle_told(part)
+            else:
+                _HANDLERS[type(part)](self, part, now_ms)
 
     def next_message(self, size_max: int, now_ms: int) -> bytes:
         """Return the next message to send, at most `size_max` bytes, or b""."""
@@ -334,7 +367,7 @@ class Sync:
                 raise RemoteProtocolError("an answer to no HELLO")
             self._unanswered_count -= 1
         if self._is_believed():
-            self._store.learn_durable(durable.vector)
+            self._learn(durable.vector)
         self._sender.note_durable(durable.vector)
 
     def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
@@ -368,7 +401,12 @@ class Sync:
         entries = {author: seq for author, seq, _ in done.entries if store.known(author)}
         entries[self._neighbour] = done.own_seq
         if len(store.durable) + len(entries) <= store.log.authors_max:
-            store.learn_durable(entries)
+            self._learn(entries)
+
+    def _learn(self, vector: "Vector") -> None:
+        """Learn D."""
+        if self._store.learn_durable(vector) and self.gate is not None:
+            self.gate.note_durable()
 
     def _is_believed(self) -> bool:
         """Return whether what the neighbour says of others' writes counts."""
@@ -459,10 +497,10 @@ class Sync:
 
     # Who they are
 
-    def _handle_told(self, told: Told, now_ms: int) -> None:
+    def _handle_told(self, told: Told) -> "Steps":
         if self.gate is None:
             raise RemoteProtocolError("it asks who we are, and here nobody is anybody")
-        self.gate.receive(told)
+        yield from self.gate.receive(told)
 
     def _handle_know(self, know: Know, now_ms: int) -> None:
         self._sender.take_knowledge(know.vector)
@@ -494,7 +532,6 @@ def _passes_on(flags: int, subscriptions: "Subscriptions") -> bool:
 
 _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Attached: Sync._handle_attached,
-    Told: Sync._handle_told,
     Know: Sync._handle_know,
     Hello: Sync._handle_hello,
     Ask: Sync._handle_ask,

@@ -88,10 +88,18 @@ class App:
         self.ledger.close()
 
     def admit(
-        self, name: str, role: int, permissions: bytes, days: int, now_s: int, replaces: bool
+        self,
+        name: str,
+        role: int,
+        permissions: bytes,
+        days: int,
+        now_s: int,
+        replaces: bool,
+        signs: bool = False,
     ) -> Identity:
         """Make a key and a certificate for a new device; days: how long, 0 for ever.
 
+        signs: whether relays must prove what it wrote (security/batch.py).
         Raises ConfigError if there is a device of this name; one that it `replaces` is
         revoked.
         """
@@ -99,7 +107,7 @@ class App:
         if before and not replaces:
             raise ConfigError(f"there is a device {name} already; --force revokes and replaces it")
         seed = os.urandom(certificates.KEY_SIZE)
-        certificate = self._issue(name, role, permissions, days, now_s, *key_pair(seed))
+        certificate = self._issue(name, role, permissions, days, now_s, *key_pair(seed), signs)
         if before:
             self._revoke(before, now_s)
         return Identity(self.public, seed, certificate, self.ledger.network_keys())
@@ -114,7 +122,9 @@ class App:
         """
         last = self._named(name)[-1].certificate
         rules = last.permissions if permissions is None else permissions
-        return self._issue(name, last.role, rules, days, now_s, last.key, last.is_negative)
+        return self._issue(
+            name, last.role, rules, days, now_s, last.key, last.is_negative, last.signs
+        )
 
     def revoke(self, name: str, now_s: int) -> bytes:
         """Void all certificates of a device; return the list for all peers."""
@@ -146,13 +156,23 @@ class App:
         now_s: int,
         key: bytes,
         is_negative: bool,
+        signs: bool,
     ) -> Certificate:
         end_s = min(now_s + days * DAY_S, NEVER_S) if days else NEVER_S
         begin_s = max(now_s - SKEW_S, 0)
 
         def signed(serial: int) -> bytes:
             body = certificates.encode_body(
-                role, serial, begin_s, end_s, self.app_id, key, is_negative, name, permissions
+                role,
+                serial,
+                begin_s,
+                end_s,
+                self.app_id,
+                key,
+                is_negative,
+                name,
+                permissions,
+                signs,
             )
             return body + self._sign(certificates.message_of(self.app_id, body))
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from edge_peer.core.errors import FormatError
 from edge_peer.host.comb import table_of
 from edge_peer.security import ed25519
+from edge_peer.security.field import P
 from edge_peer.security.key import Key
 from edge_peer.security.x25519 import clamp
 
@@ -67,6 +68,14 @@ def x25519(private: bytes, public: bytes) -> Steps:
         return X25519PrivateKey.from_private_bytes(private).exchange(other)
     except ValueError as error:
         raise FormatError("a public key of low order") from error
+    yield
+
+
+def signer_of(public: bytes, is_negative: bool) -> Steps:
+    """Return the Ed25519 key of an X25519 key and the sign of the same key as an Ed25519 one."""
+    u = int.from_bytes(public, "little")
+    y = (u - 1) * pow(u + 1, P - 2, P) % P
+    return (y | is_negative << 255).to_bytes(32, "little")
     yield
 
 

@@ -7,7 +7,8 @@ What the app's authority says of a device: who holds this key, as what, how long
     signature     Ed25519, by the authority, of "edge-cert-v1" | SHA-256(appID 16 | body)
 
 There is one encoding of a body: fixed order, big-endian, nothing optional. `key` is the
-device's X25519 key; bit 0 of the flags is the sign of the same key as an Ed25519 key.
+device's X25519 key; bit 0 of the flags is the sign of the same key as an Ed25519 key, bit 1
+says that relays must prove what it wrote (batch.py).
 `app` is the beginning of the appID: it proves nothing, and tells a device of another app
 from a forgery. Permissions are opaque here (see permission.py).
 
@@ -66,6 +67,10 @@ _SENTENCES = {
     FORGED: "the certificate of %s is not signed by this app's authority",
 }
 
+# Flags
+IS_NEGATIVE = 1
+SIGNS = 2
+
 _HEAD = ">BBBIII4s32sB"
 _HEAD_SIZE = 52
 _KEY_AT = 15  # app and key lie from here on
@@ -80,6 +85,7 @@ Certificate = namedtuple(
         "app",  # the first 4 bytes of the appID
         "key",  # X25519, 32 bytes
         "is_negative",  # the sign of the Ed25519 key
+        "signs",  # what it writes goes through relays in signed batches only
         "name",
         "permissions",
         "raw",
@@ -101,6 +107,7 @@ def encode_body(
     is_negative: bool,
     name: str,
     permissions: bytes,
+    signs: bool = False,
 ) -> bytes:
     """Return what is to be signed (see `message_of`); raises ConfigError for what no body holds."""
     assert len(app_id) == APP_ID_SIZE and len(key) == KEY_SIZE
@@ -118,7 +125,7 @@ def encode_body(
     head = struct.pack(
         _HEAD,
         MAGIC,
-        1 if is_negative else 0,
+        (IS_NEGATIVE if is_negative else 0) | (SIGNS if signs else 0),
         role,
         serial,
         not_before_s,
@@ -133,7 +140,7 @@ def encode_body(
 def decode(raw: bytes) -> Certificate:
     """Read a certificate, proven or not; raises CertificateError (MALFORMED)."""
     raw = bytes(raw)
-    if not SIZE_MIN <= len(raw) <= SIZE_MAX or raw[0] != MAGIC or raw[1] > 1:
+    if not SIZE_MIN <= len(raw) <= SIZE_MAX or raw[0] != MAGIC or raw[1] > IS_NEGATIVE | SIGNS:
         raise _malformed("its first bytes are wrong")
     _, flags, role, serial, not_before_s, expiry_s, app, key, name_size = struct.unpack(
         _HEAD, raw[:_HEAD_SIZE]
@@ -151,7 +158,17 @@ def decode(raw: bytes) -> Certificate:
         raise _malformed("its key is not in its shortest form")
     name = _name(raw[_HEAD_SIZE:name_end])
     return Certificate(
-        role, serial, not_before_s, expiry_s, app, key, flags == 1, name, permissions, raw
+        role,
+        serial,
+        not_before_s,
+        expiry_s,
+        app,
+        key,
+        bool(flags & IS_NEGATIVE),
+        bool(flags & SIGNS),
+        name,
+        permissions,
+        raw,
     )
 
 

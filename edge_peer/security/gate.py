@@ -14,7 +14,7 @@ A list is told when it is higher than what the neighbour has told of its own.
 """
 
 from edge_peer.core.errors import FormatError, RemoteProtocolError
-from edge_peer.core.limits import AUTHORS
+from edge_peer.core.limits import AUTHORS, PROOFS, SIGNED
 from edge_peer.core.messages import (
     REFUSED,
     RELAYS,
@@ -29,10 +29,13 @@ from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from edge_peer.core.document import Document
     from edge_peer.core.messages import Told
     from edge_peer.security.certificate import Certificate
     from edge_peer.security.guard import Guard
+    from edge_peer.security.notary import Notary
     from edge_peer.security.permission import Permissions
     from edge_peer.security.refusals import Refusal
 
@@ -121,13 +124,13 @@ class Gate:
             return _told(REFUSED, encode(part))
         return b""
 
-    def receive(self, told: "Told") -> None:
-        """Raises RemoteProtocolError for what is not as it should be."""
+    def receive(self, told: "Told") -> "Generator[None, None, None]":
+        """In steps. Raises RemoteProtocolError for what is not as it should be."""
         reader = Reader(told.data)
         if told.kind == REVOKED:
-            self._hear_of_list(reader)
+            yield from self._hear_of_list(reader)
         elif told.kind == RENEWED:
-            self._guard.take_renewed(reader.take(len(told.data)))
+            yield from self._guard.take_renewed(reader.take(len(told.data)))
         else:
             from edge_peer.security.refusals import decode
 
@@ -147,13 +150,13 @@ class Gate:
             self._their_version = version
         return _told(REVOKED, bytes(out))
 
-    def _hear_of_list(self, reader: Reader) -> None:
+    def _hear_of_list(self, reader: Reader) -> "Generator[None, None, None]":
         version = reader.varint()
         raw = reader.take(len(reader.data) - reader.position)
         ours = self._guard.list_version
         self._their_version = max(self._their_version, version)
         if raw and version > ours:
-            if self._guard.take_list(raw):
+            if (yield from self._guard.hear_list(raw)):
                 self.tells_list = False
                 self.check()
         elif self._their_version < ours or self._told_version != ours:
@@ -194,11 +197,45 @@ class Gate:
         """Say whether the neighbour may be sent a document that it wants."""
         if self.is_believed:
             return True
+        if collection == SIGNED:
+            return False  # it may have more in it; to devices go the documents themselves
         return self._guard.judge.may_read(self.rules, (collection, id, document))
 
     def wants(self, collection: str) -> bool:
         """Say whether the neighbour is sent this whatever it asks for: a relay, certificates."""
         return collection == AUTHORS and self.is_believed
+
+    def told(self, collection: str, document: "Document") -> "Document":
+        """Return the cells that the neighbour takes from us on our word, or who proves himself.
+
+        Not those of other authors who sign, where the neighbour is to pass them on, or keep
+        them for all: that takes the batches in SIGNED.
+        """
+        guard = self._guard
+        if not self.is_believed or guard.certificate.role != RELAY or collection in PROOFS:
+            return document
+        mine = guard.store.author, self.neighbour
+        signs = guard.judge.signs
+        return {
+            path: cell
+            for path, cell in document.items()
+            if cell.author in mine or not signs(cell.author)
+        }
+
+    def notary(self) -> "Notary | None":
+        """Return what signs for this neighbour, None where the session is proof enough."""
+        if self.certificate.role != RELAY or not self._guard.certificate.signs:
+            return None
+        from edge_peer.security.notary import Notary
+
+        return Notary(self._guard)
+
+    def must_sign(self, author: bytes) -> bool:
+        """Say whether this author's writes come from the neighbour only in signed batches."""
+        role = self._guard.certificate.role
+        if author == self.neighbour:
+            return bool(role == RELAY and self.certificate.signs)
+        return bool(role == BIG_PEER and self._guard.judge.signs(author))
 
     def voucher(self, author: bytes) -> "Record | None":
         """Return what must go ahead of this author's documents: the record of its certificate.
@@ -212,6 +249,16 @@ class Gate:
             return None
         found = guard.judge.voucher(author)
         return None if found is None else (AUTHORS, found[0], found[1])
+
+    def note_durable(self) -> None:
+        """Call when D has risen."""
+        if self._guard.certificate.role == RELAY:
+            self._guard.judge.drop_batches()
+
+    def prove(self, records: "list[Record]") -> "Generator[None, None, None]":
+        """Check, in steps, the signatures that `judged` will ask for."""
+        if not self.is_big:
+            yield from self._guard.judge.prove(self, records)
 
     def judged(self, records: "list[Record]") -> "list[Record]":
         """Return what is to be merged of what has come; what is refused will be told."""

@@ -7,23 +7,37 @@ loaded with the first document that arrives: a sensor has no use for it.
 """
 
 from edge_peer.core.errors import StoreFull
+from edge_peer.core.limits import AUTHORS, PIN, SIGNED, TRANSIT
 from edge_peer.security import certificate as certificates
 from edge_peer.security.certificate import DEVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Generator
+    from typing import Any, Protocol
 
     from edge_peer.core.store import Store
     from edge_peer.security.certificate import Certificate, Time
     from edge_peer.security.gate import Gate
     from edge_peer.security.judge import Judge
     from edge_peer.security.refusals import Refusals
-    from edge_peer.security.revocation import Revocations, Verify
+    from edge_peer.security.revocation import Revocations
+
+    Steps = Generator[None, None, Any]
+
+    class Keys(Protocol):
+        """Signatures, in steps (security/keyring.py)."""
+
+        def sign(self, message: bytes) -> Steps: ...
+        def verify(self, signature: bytes, message: bytes) -> Steps: ...
+        def verify_of(
+            self, certificate: Certificate, signature: bytes, message: bytes
+        ) -> Steps: ...
+
 
 FIELD = "certificate"
 INCARNATION_SIZE = 4
+CHECKED_MAX = 32  # certificates of which we remember whether they are signed
 _LIST_ID = "revoked"  # the store's entry that keeps the revocation list
 
 
@@ -33,12 +47,12 @@ class Guard:
         store: "Store",
         certificate: "Certificate",
         app_id: bytes,
-        verify: "Verify",
+        keys: "Keys",
         unpack: "Callable[[bytes], object]",
         time: "Callable[[], Time]",
     ) -> None:
         """
-        certificate: this peer's own. verify(signature, message): the authority's, in steps.
+        certificate: this peer's own. keys: its own, the authority's and other peers'.
         time() -> certificate.Time. Raises FormatError if the revocation list is damaged.
         """
         self.store = store
@@ -47,12 +61,14 @@ class Guard:
         self.gates: list[Gate] = []
         self.on_revoked: Callable[[], None] | None = None  # called after a new list counts
         self.on_renewed: Callable[[Certificate], None] | None = None  # told of our own
-        self._app_id = app_id
-        self._verify = verify
+        self.app_id = app_id
+        self.keys = keys
         self._time = time
         self._judge: Judge | None = None
         self._refusals: Refusals | None = None
         self._revocations: Revocations | None = None
+        self._checked: dict[bytes, bool] = {}  # fingerprint -> whether the authority signed it
+        store.govern({AUTHORS: PIN, SIGNED: TRANSIT})
         if store.entry(_LIST_ID) is not None:
             self._read_list()
 
@@ -85,14 +101,15 @@ class Guard:
 
     # Its own certificate
 
-    def take_renewed(self, raw: bytes) -> None:
+    def take_renewed(self, raw: bytes) -> "Generator[None, None, None]":
         """Take a certificate for this peer's key; what is none, or no newer, is passed over.
 
-        Raises CertificateError for what cannot be read.
+        In steps. Raises CertificateError for what cannot be read.
         """
         certificate = certificates.decode(raw)
         is_newer = certificate.serial > self.certificate.serial
-        if is_newer and certificate.key == self.certificate.key and self.is_signed(certificate):
+        is_ours = is_newer and certificate.key == self.certificate.key
+        if is_ours and (yield from self.check(certificate)):
             self.certificate = certificate
             if self.on_renewed is not None:
                 self.on_renewed(certificate)
@@ -100,16 +117,26 @@ class Guard:
     # Others'
 
     def is_signed(self, certificate: "Certificate") -> bool:
-        """Say whether the authority has signed this."""
-        body = certificate.raw[: -certificates.SIGNATURE_SIZE]
-        message = certificates.message_of(self._app_id, body)
-        signature = certificate.raw[-certificates.SIGNATURE_SIZE :]
-        return bool(finished(self._verify(signature, message)))
+        """Say whether the authority has signed this: at once where `check` was asked before."""
+        return bool(finished(self.check(certificate)))
+
+    def check(self, certificate: "Certificate") -> "Steps":
+        """Return whether the authority has signed this, in steps."""
+        fingerprint = certificates.fingerprint(certificate.raw)
+        if fingerprint not in self._checked:
+            body = certificate.raw[: -certificates.SIGNATURE_SIZE]
+            message = certificates.message_of(self.app_id, body)
+            signature = certificate.raw[-certificates.SIGNATURE_SIZE :]
+            valid = yield from self.keys.verify(signature, message)
+            if len(self._checked) >= CHECKED_MAX:
+                self._checked = {}
+            self._checked[fingerprint] = bool(valid)
+        return self._checked[fingerprint]
 
     def check_claims(self, certificate: "Certificate") -> None:
         """Check again what a session was begun with; raises CertificateError."""
         roles = tuple(certificates.ROLES.values())
-        certificates.check_claims(certificate, self._app_id, self._time(), self.is_revoked, roles)
+        certificates.check_claims(certificate, self.app_id, self._time(), self.is_revoked, roles)
 
     # The revocation list
 
@@ -130,8 +157,12 @@ class Guard:
 
     def take_list(self, raw: bytes) -> bool:
         """Go by a revocation list, if it is newer and signed; raises FormatError."""
+        return bool(finished(self.hear_list(raw)))
+
+    def hear_list(self, raw: bytes) -> "Steps":
+        """`take_list`, in steps."""
         revocations = self._revocations or self._read_list()
-        is_new: bool = finished(revocations.take(raw, self._verify))
+        is_new: bool = yield from revocations.take(raw, self.keys.verify)
         if is_new:
             for gate in self.gates:
                 gate.tells_list = True
@@ -143,7 +174,7 @@ class Guard:
     def _read_list(self) -> "Revocations":
         from edge_peer.security.revocation import Revocations
 
-        self._revocations = Revocations(self._app_id, self.store.entry(_LIST_ID), self._keep_list)
+        self._revocations = Revocations(self.app_id, self.store.entry(_LIST_ID), self._keep_list)
         return self._revocations
 
     def _keep_list(self, raw: bytes) -> None:

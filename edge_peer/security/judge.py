@@ -12,9 +12,10 @@ signature, whoever has written and carried it. It travels ahead of the first doc
 its author on each link (core/sender.py).
 
 Who wrote a change is known like this. A device speaks for itself: its session's certificate
-is that of its writes, and what others have written is not taken from it. A relay was
-admitted as one: its word is taken on who wrote what it carries, and each author's own
-certificate says whether he may. A Big Peer has judged what it sends.
+is that of its writes, and what others have written is not taken from it. What a relay carries
+is in batches that its author has signed (batch.py), if his certificate says that he signs;
+of others, and where the receiver is no Big Peer, its word is taken: it was admitted as one.
+Each author's own certificate says whether he may. A Big Peer has judged what it sends.
 """
 
 from binascii import hexlify, unhexlify
@@ -23,28 +24,44 @@ from edge_peer.core import document as documents
 from edge_peer.core.codec import pack
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
 from edge_peer.core.ids import author_of
-from edge_peer.core.limits import AUTHORS
+from edge_peer.core.limits import AUTHORS, SIGNED
 from edge_peer.core.view import view
 from edge_peer.security import certificate as certificates
 from edge_peer.security.certificate import BIG_PEER
 from edge_peer.security.guard import FIELD, INCARNATION_SIZE
 from edge_peer.security.permission import Permissions
-from edge_peer.security.refusals import IMPOSED, NOT_ALLOWED, UNKNOWN, Refusal
+from edge_peer.security.refusals import IMPOSED, NOT_ALLOWED, UNKNOWN, UNSIGNED, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from typing import Any
 
     from edge_peer.core.document import Document
     from edge_peer.core.find import Fields
+    from edge_peer.security.batch import Batch
     from edge_peer.security.certificate import Certificate
     from edge_peer.security.gate import Gate
     from edge_peer.security.guard import Guard
 
     Record = tuple[str, str, Document]
 
+DROPPED_MIN = 8  # batches: dropping is a write to flash
 _HEARSAY = -1  # not taken, and nobody's fault
+
+
+class _Proven:
+    """An author whose signature stands for his session: what `_allowed` asks of a Gate."""
+
+    is_believed = False
+
+    def __init__(self, gate: "Gate", author: bytes, rules: "Permissions | None") -> None:
+        self.neighbour = author
+        self.rules = rules
+        self.refuse = gate.refuse
+
+    def must_sign(self, author: bytes) -> bool:
+        return False
 
 
 class Judge:
@@ -52,6 +69,12 @@ class Judge:
         self._guard = guard
         self._store = guard.store
         self._rules: dict[bytes, Permissions | None] = {}  # by author; None: anything
+        self._signers: dict[bytes, Certificate] = {}  # of those of them who sign
+        self._held: dict[str, tuple[bytes, int]] | None = None  # batches here: author, seq
+        self._claims: dict[bytes, bool] = {}  # whether they sign, of authors not asked for yet
+        self._batches: dict[str, Batch] = {}  # by id: proven, to be judged
+        # What was taken of the message that is judged now, by collection and id
+        self._fresh: dict[tuple[str, str], list[Document]] = {}
 
     # Authors
 
@@ -131,10 +154,27 @@ class Judge:
             self._remember(author, certificate)
         return self._rules[author]
 
+    def signs(self, author: bytes) -> bool:
+        """Say whether relays need an author's signature, by the certificate that is here."""
+        if author in self._rules:
+            return author in self._signers
+        if author not in self._claims:
+            if len(self._claims) >= self._store.log.authors_max:
+                self._claims = {}
+            found = self.voucher(author)
+            known = None if found is None else self._read(found[0], found[1])
+            self._claims[author] = known is not None and known[1].signs
+        return self._claims[author]
+
     def _remember(self, author: bytes, certificate: "Certificate") -> None:
         if len(self._rules) >= self._store.log.authors_max:
-            self._rules = {}
+            self._rules, self._signers = {}, {}
         self._rules[author] = permissions_of(certificate)
+        self._claims.pop(author, None)
+        if certificate.signs:
+            self._signers[author] = certificate
+        else:
+            self._signers.pop(author, None)
         for gate in self._guard.gates:
             gate.note_certificate(author, certificate)
 
@@ -158,23 +198,115 @@ class Judge:
             return records
         taken = [one for one in records if one[0] == AUTHORS and self.is_proven(one[1], one[2])]
         for collection, id, document in records:
-            if collection != AUTHORS:
-                cells = self._allowed(gate, collection, id, document)
-                if cells:
-                    taken.append((collection, id, cells))
+            if collection == SIGNED:
+                taken += self._opened(gate, id, document)
+            elif collection != AUTHORS:
+                taken += self._allowed(gate, collection, id, document)
+        self._fresh = {}
         return taken
 
-    def _allowed(self, gate: "Gate", collection: str, id: str, document: "Document") -> "Document":
+    # Batches
+
+    def prove(self, gate: "Gate", records: "list[Record]") -> "Generator[None, None, None]":
+        """Check the signatures of certificates and batches, in steps, for `judged`."""
+        self._batches = {}
+        for collection, id, document in records:
+            if collection == AUTHORS:
+                found = self._read(id, document)
+                if found is not None and (yield from self._guard.check(found[1])):
+                    self.is_proven(id, document)  # what stands behind it is judged by it
+                continue
+            for author in set([cell.author for cell in document.values()]):
+                if gate.is_believed and author not in self._rules:
+                    yield from self._recall(author)
+            if collection == SIGNED:
+                batch = yield from self._proven_batch(gate, id, document)
+                if batch is not None:
+                    self._batches[id] = batch
+
+    def _recall(self, author: bytes) -> "Generator[None, None, None]":
+        """Check the certificate of an author that is here, if it is."""
+        found = self.voucher(author)
+        known = None if found is None else self._read(found[0], found[1])
+        if known is not None and (yield from self._guard.check(known[1])):
+            self._remember(author, known[1])
+
+    def _proven_batch(
+        self, gate: "Gate", id: str, document: "Document"
+    ) -> "Generator[None, None, Batch | None]":
+        """Return a batch, if its author has signed it, or says so himself on his own link."""
+        from edge_peer.security import batch as batches
+
+        try:
+            batch = batches.read(id, document, self._guard.unpack)
+            if batch.author == gate.neighbour:
+                return batch
+            self._rules_of(batch.author)
+            signer = self._signers[batch.author]
+        except (RemoteProtocolError, KeyError):
+            return None
+        message = batches.message_of(self._guard.app_id, batch.author, batch.body)
+        valid = yield from self._guard.keys.verify_of(signer, batch.signature, message)
+        return batch if valid else None
+
+    def _opened(self, gate: "Gate", id: str, document: "Document") -> "list[Record]":
+        """Return what is to be merged of a batch that was proven, and itself to be passed on."""
+        guard = self._guard
+        batch = self._batches.get(id)
+        author = max(document.values()).author
+        if author == self._store.author or guard.is_bystander:
+            return []
+        if not gate.is_believed and author != gate.neighbour:
+            return []
+        if batch is None:
+            reason = UNSIGNED if author in self._rules else UNKNOWN
+            gate.refuse(Refusal(author, _seq_of(document), reason, SIGNED, id))
+            return []
+        speaker = _Proven(gate, author, self._rules_of(author))
+        taken: list[Record] = []
+        if guard.certificate.role != BIG_PEER and not self._store.is_durable(document):
+            taken.append((SIGNED, id, document))
+            self._batches_held()[id] = author, _seq_of(document)
+        for record in batch.records:
+            taken += self._allowed(speaker, record[0], record[1], record[2])
+        return taken
+
+    def drop_batches(self) -> None:
+        """Let go what has become durable, a few at a time: it only takes room."""
+        held = self._batches_held()
+        gone = [id for id in held if held[id][1] <= self._store.durable_seq(held[id][0])]
+        if len(gone) >= DROPPED_MIN:
+            self._store.evict([(SIGNED, id) for id in gone])
+            for id in gone:
+                del held[id]
+
+    def _batches_held(self) -> "dict[str, tuple[bytes, int]]":
+        if self._held is None:
+            self._held = {}
+            for id, body in self._store.scan(SIGNED):
+                cell = max(documents.decode(body).values())
+                self._held[id] = cell.author, cell.seq
+        return self._held
+
+    # Cells
+
+    def _allowed(
+        self, gate: "Gate | _Proven", collection: str, id: str, document: "Document"
+    ) -> "list[Record]":
         """Return the cells of a document that their authors may write, the earliest first."""
+        fresh = self._fresh.setdefault((collection, id), [])
         if self._may_write_all(gate, collection, document):
-            return document
+            fresh.append(document)
+            return [(collection, id, document)]
         body = self._store.body(collection, id)
         state: Document = {} if body is None else documents.decode(body)
+        for cells in fresh:
+            documents.merge(state, cells)
         hearsay: Document = {}
         by_author: dict[bytes, Document] = {}
         for path, cell in document.items():
             by_author.setdefault(cell.author, {})[path] = cell
-            if body is None and not gate.is_believed and cell.author != gate.neighbour:
+            if not state and not gate.is_believed and cell.author != gate.neighbour:
                 hearsay[path] = cell  # what its writes stand upon, as it knows it
         order = [(min([cell.stamp for cell in by_author[one].values()]), one) for one in by_author]
         taken: Document = {}
@@ -191,18 +323,23 @@ class Judge:
                     continue
             state = after
             taken.update(cells)
-        return taken
+        if taken:
+            fresh.append(taken)
+        return [(collection, id, taken)] if taken else []
 
-    def _may_write_all(self, gate: "Gate", collection: str, document: "Document") -> bool:
+    def _may_write_all(self, gate: "Gate | _Proven", collection: str, document: "Document") -> bool:
         """Say, without a look at what is there, whether the neighbour wrote all of it and may."""
         rules = gate.rules
-        return (rules is None or rules.writes_all(collection)) and all(
-            [cell.author == gate.neighbour for cell in document.values()]
+        author = gate.neighbour
+        return (
+            (rules is None or rules.writes_all(collection))
+            and not gate.must_sign(author)
+            and all([cell.author == author for cell in document.values()])
         )
 
     def _reason(
         self,
-        gate: "Gate",
+        gate: "Gate | _Proven",
         author: bytes,
         cells: "Document",
         collection: str,
@@ -211,6 +348,8 @@ class Judge:
         after: "Document",
     ) -> int:
         """Return why these cells are not taken, 0 if they are."""
+        if gate.must_sign(author):
+            return UNSIGNED
         if author == gate.neighbour:
             rules = gate.rules
         elif not gate.is_believed:

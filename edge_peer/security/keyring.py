@@ -77,6 +77,7 @@ class Keyring:
         self._tickets: list[Ticket] = []  # the newest last
         self._parties: dict[int, Any] = {}
         self._private = b""
+        self._key: Any = None  # all of it, once it has signed
         self._table: bytes | None = None
         self._seen: list[bytes] = []
         keys = identity.network_keys
@@ -211,6 +212,20 @@ class Keyring:
             self._identity.authority, signature, message, table
         )
         return valid
+
+    def verify_of(self, certificate: "Certificate", signature: bytes, message: bytes) -> "Steps":
+        """Return whether the holder of a certificate has signed a message, in steps."""
+        signer = yield from self.crypto.signer_of(certificate.key, certificate.is_negative)
+        valid: bool = yield from self.crypto.verify(signer, signature, message)
+        return valid
+
+    def sign(self, message: bytes) -> "Steps":
+        """Return this device's signature, in steps."""
+        if self._key is None:
+            self._key = yield from self.crypto.expand(self._identity.seed)
+        signature: bytes = yield from self.crypto.sign(self._key, message)
+        self.crypto.forget()
+        return signature
 
     def time(self) -> "Any":
         """Return a certificate.Time."""

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 NOT_ALLOWED = 1  # its certificate does not allow it
 UNKNOWN = 2  # nothing proves who its author is
 IMPOSED = 3  # written in the name of somebody who did not
+UNSIGNED = 4  # its author signs what he writes, and has not signed this
 REASONS = {
     NOT_ALLOWED: "the author's certificate does not allow it",
     UNKNOWN: "nothing proves who its author is",
     IMPOSED: "somebody else has written it in this author's name",
+    UNSIGNED: "a relay passed it on without its author's signature",
 }
 
 REFUSED_MAX = 64  # that wait for their authors

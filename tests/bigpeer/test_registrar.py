@@ -17,15 +17,18 @@ INCARNATION = b"inc1"
 ALL = packed(EVERYTHING)
 
 
+class _Keys:
+    def __init__(self, app):
+        self._app = app
+
+    def verify(self, signature, message):
+        return crypto.verify(self._app.public, signature, message)
+
+
 def guard_of(app, identity):
     store = open_store(MemoryLog(), identity.certificate.key, keeps_all=True)
     return Guard(
-        store,
-        identity.certificate,
-        app.app_id,
-        lambda signature, message: crypto.verify(app.public, signature, message),
-        codec.unpack,
-        lambda: Time(NOW_S, 0),
+        store, identity.certificate, app.app_id, _Keys(app), codec.unpack, lambda: Time(NOW_S, 0)
     )
 
 

@@ -2,6 +2,7 @@
 
 from binascii import unhexlify
 
+from app import body_of
 from helpers import Random, raises
 from vectors.cases import load
 
@@ -74,6 +75,7 @@ def test_certificates_are_what_the_specification_says():
             VECTORS["device_key_is_negative"],
             case["device"],
             unhexlify(case["permissions"]),
+            case["signs"],
         )
         assert body == raw[:-SIGNATURE_SIZE], case["name"]
         assert message_of(APP_ID, body) == unhexlify(case["message"]), case["name"]
@@ -89,6 +91,7 @@ def test_a_certificate_is_read_as_it_was_written():
         assert certificate.permissions == unhexlify(case["permissions"])
         assert certificate.key == unhexlify(VECTORS["device_key"])
         assert certificate.is_negative == VECTORS["device_key_is_negative"]
+        assert certificate.signs == case["signs"]
         assert certificate.app == APP_ID[:4]
 
 
@@ -193,14 +196,4 @@ def test_any_bytes_are_read_as_they_are_or_refused():
         except CertificateError:
             continue
         assert certificate.raw == bytes(raw)
-        assert encode_body(
-            certificate.role,
-            certificate.serial,
-            certificate.not_before_s,
-            certificate.expiry_s,
-            certificate.app + bytes(12),
-            certificate.key,
-            certificate.is_negative,
-            certificate.name,
-            certificate.permissions,
-        ) == bytes(raw[:-64])
+        assert body_of(certificate) == bytes(raw[:-64])

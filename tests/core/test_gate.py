@@ -9,6 +9,7 @@ from edge_peer.core.limits import AUTHORS
 from edge_peer.core.log import META
 from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE, Told
 from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
+from edge_peer.security.guard import finished
 from edge_peer.security.permission import READ, WRITE, Rule
 from edge_peer.security.refusals import NOT_ALLOWED, UNKNOWN
 from edge_peer.security.revocation import SIZE_MAX
@@ -348,7 +349,7 @@ def test_messages_that_are_not_as_they_should_be_end_the_link():
         (14, b""),
     ):
         with raises(RemoteProtocolError):
-            gate.receive(Told(kind, data))
+            finished(gate.receive(Told(kind, data)))
 
 
 def test_where_nobody_is_known_nothing_is_told_of_anybody():
@@ -410,7 +411,7 @@ def test_nobody_renews_another_key_nor_without_the_authority():
     board, big = Peer(app, "board"), Peer(app, "big", BIG_PEER)
     line = Line(board, big).run()
     for wrong in (app.certificate("other"), App("other").certificate("board"), board.certificate):
-        line.syncs[0].gate.receive(Told(14, wrong.raw))
+        finished(line.syncs[0].gate.receive(Told(14, wrong.raw)))
     assert board.guard.certificate == board.certificate
 
 

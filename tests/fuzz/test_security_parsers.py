@@ -1,5 +1,6 @@
 """The parsers of what is signed, on anything: they read it exactly, or refuse it as documented."""
 
+from app import body_of
 from gated import RELAY, App, Line, Peer
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from edge_peer.core.packing import Reader
 from edge_peer.host import permissions as json_permissions
 from edge_peer.security import identity as identities
 from edge_peer.security import permission, refusals, revocation
-from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, encode_body, restore
+from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, restore
+from edge_peer.security.guard import finished
 
 RULES = [bytes.fromhex(case["hex"]) for case in load("permission")["encoded"]]
 LISTS = [bytes.fromhex(case["hex"]) for case in load("revocation")["lists"]][:6]
@@ -50,18 +52,7 @@ def test_a_certificate_has_one_encoding(raw):
         certificate = decode(raw)
     except CertificateError:
         return
-    body = encode_body(
-        certificate.role,
-        certificate.serial,
-        certificate.not_before_s,
-        certificate.expiry_s,
-        certificate.app + bytes(12),
-        certificate.key,
-        certificate.is_negative,
-        certificate.name,
-        certificate.permissions,
-    )
-    assert body == raw[:-SIGNATURE_SIZE]
+    assert body_of(certificate) == raw[:-SIGNATURE_SIZE]
     assert restore(elide(raw), certificate.app + bytes(12), certificate.key) == certificate
 
 
@@ -136,7 +127,7 @@ def test_whatever_a_neighbour_tells_is_taken_or_ends_the_link(all_told):
     gate = line.syncs[0].gate
     for kind, data in all_told:
         try:
-            gate.receive(Told(kind, data))
+            finished(gate.receive(Told(kind, data)))
         except RemoteProtocolError:
             break
         assert len(gate.next_message(1024)) <= 1024

@@ -4,6 +4,7 @@ One peer: the real store and links on simulated flash, under the world's time.
     spec   name       what it is called; its device id
            role       "board", "relay" or "big"
            wants      zones that it subscribes to (operations.py); None: nothing
+           signs      what it writes goes through relays in signed batches
            blocks     of flash, 4 KiB each; documents_max
            skew_ms    what its wall clock is wrong by; None: it has no clock
 """
@@ -94,7 +95,8 @@ class Node:
         self.guard(self._boot)
 
     def _boot(self):
-        keyring = device(self.name, FLAGS[self.role], self._chance, shelf=self._shelf)
+        signs = self._spec.get("signs", False)
+        keyring = device(self.name, FLAGS[self.role], self._chance, shelf=self._shelf, signs=signs)
         key = keyring.certificate.key
         store = Store(self._open_log, key, self.wall_ms, self._chance.bytes, self.is_big())
         self.store = store

@@ -203,6 +203,7 @@ WORLDS = {
     "deletes": dict(TODAY, deletes=True),
     "order": dict(TODAY, deletes=True, clocks_right=True),
     "repair": dict(TODAY, repair=True),
+    "signed": dict(TODAY, signs=True),
     "full": dict({feature: True for feature in TODAY}, clocks_right=False),
 }
 
@@ -218,6 +219,7 @@ def make(world, seed, shape="", count=0, minutes=0, per_minute=0):
     for node in nodes[1:]:
         if node["role"] == "board":
             node["wants"] = _zones(chance)
+        node["signs"] = plan["features"].get("signs", False)
     plan["length_ms"] = minutes * MINUTE_MS
     count = minutes * (per_minute or chance.choice((10, 20, 40)))
     script = []

@@ -88,6 +88,7 @@ class End:
             try:
                 compute(self.session, self.world.now_ms)
                 self.session.receive_frame(frame, self.world.now_ms)
+                compute(self.session, self.world.now_ms)
             except StorageError as error:
                 self.world.count("storage error")
                 self.session.close(str(error))

@@ -43,7 +43,12 @@ def body(role=1, serial=1, times=(1, NEVER), app=AUTHORITY, name="a", permission
     raw = other.get("raw_name", name.encode())
     return (
         struct.pack(
-            ">BBBIII", other.get("magic", 0xC1), other.get("flags", sign), role, serial, *times
+            ">BBBIII",
+            other.get("magic", 0xC1),
+            other.get("flags", sign | other.get("signs", 0) << 1),
+            role,
+            serial,
+            *times,
         )
         + app_id(app)[:4]
         + other.get("key", key)
@@ -67,6 +72,7 @@ FIELDS = [
     ("the shortest", dict()),
     ("a relay that may read", dict(role=3, serial=2, name="gateway", permissions=b"\1\1*\1\0")),
     ("a Big Peer", dict(role=2, serial=NEVER, times=(0, 0), name="big")),
+    ("a device that signs what it writes", dict(name="device", serial=8, signs=1)),
     ("the longest", dict(name="\u00e9" * 12, permissions=bytes(range(64)), serial=300)),
 ]
 
@@ -86,6 +92,7 @@ def certificates():
             "serial": fields.get("serial", 1),
             "not_before_s": begin,
             "expiry_s": end,
+            "signs": bool(fields.get("signs")),
             "device": fields.get("name", "a"),
             "permissions": fields.get("permissions", b"").hex(),
             "message": message(AUTHORITY, content).hex(),
@@ -99,7 +106,7 @@ def refused():
     yield from (
         ("nothing", b""),
         ("another version", signed(body(magic=0xC2))),
-        ("an unknown flag", signed(body(flags=2))),
+        ("an unknown flag", signed(body(flags=4))),
         ("role 0", signed(body(role=0))),
         ("an unknown role", signed(body(role=4))),
         ("serial 0", signed(body(serial=0))),

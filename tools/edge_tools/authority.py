@@ -38,7 +38,14 @@ def show_app(folder: Path | None) -> None:
 
 
 def create_device(
-    name: str, folder: Path | None, role: str, rules: str, days: int, out: Path | None, force: bool
+    name: str,
+    folder: Path | None,
+    role: str,
+    rules: str,
+    days: int,
+    out: Path | None,
+    force: bool,
+    signs: bool,
 ) -> None:
     packed = permissions.packed(permissions.EVERYTHING)
     if rules:
@@ -47,7 +54,7 @@ def create_device(
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already; --force replaces it")
     app = unlocked(folder)
-    identity = app.admit(name, ROLES[role], packed, days, _now_s(), force)
+    identity = app.admit(name, ROLES[role], packed, days, _now_s(), force, signs)
     private_file.write(path, to_text(identity), force)
     print(f"{path}: put it beside the device's edge.json as identity.json.")
     print(_line(identity.certificate))

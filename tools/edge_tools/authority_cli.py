@@ -80,6 +80,9 @@ def device_create(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a device of this name, and revoke it.")
     ] = False,
+    signs: Annotated[
+        bool, typer.Option("--signs", help="It signs what it sends through relays.")
+    ] = False,
 ) -> None:
     """
     Admit a device: make its key and the certificate that says what it is and may do.
@@ -92,13 +95,16 @@ def device_create(
 
     A condition is what stands behind WHERE in DQL, on any fields; :name is the device's.
 
+    With --signs no relay can write in its name, and what it sends through one, alone,
+    takes it a signature: 0.3 s and 64 bytes for up to 32 documents on a Pico.
+
     Example: `edge-peer device create pump --permissions rules.json --days 90`
     """
     from edge_tools import authority
 
     if role not in ROLES:
         raise typer.BadParameter(f"it is one of {', '.join(ROLES)}", param_hint="--role")
-    authority.create_device(name, app, role, permissions, days, out, force)
+    authority.create_device(name, app, role, permissions, days, out, force, signs)
 
 
 @devices.command("renew")
