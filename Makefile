@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean test-postgres
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -85,6 +85,10 @@ test-all: test test-pico test-bluez ## Run every test there is but the browser's
 test-browser: setup ## Use the portal as a person does, in the Chromium of this system (BROWSER=program)
 	$(VENV)/python -m pip install --quiet playwright==1.65.2
 	BROWSER=$(or $(BROWSER),chromium) $(VENV)/pytest tests/bigpeer/test_browser.py $(PYTEST_ARGS)
+
+test-postgres: setup ## Run the Big Peer on PostgreSQL, that of this system (Debian: postgresql)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "apt-get install postgresql"; exit 1; }
+	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres.py tests/bigpeer/test_postgres_big.py $(PYTEST_ARGS)
 
 sim: setup ## Run simulated worlds (SEEDS=40 SEED0=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
 	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED0),--first $(SEED0)) \

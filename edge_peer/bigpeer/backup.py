@@ -23,16 +23,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_peer.bigpeer import settings
+from edge_peer.bigpeer import settings, stores
 from edge_peer.core import state as states
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.limits import HIDDEN
 from edge_peer.core.log import META
 from edge_peer.core.store import STATE_ID
-from edge_peer.host import private_file, storage
+from edge_peer.host import private_file
+from edge_peer.host.keys import read_secret
+from edge_peer.security import identity
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.tenant import Tenant
+    from edge_peer.core.log import Put
 
 RENEW = "restored"  # the file that says so
 FOLDER = "backups"
@@ -79,6 +82,28 @@ async def make(tenants: "list[Tenant]", data: Path, folder: Path) -> AsyncIterat
         raise
 
 
+def move(folder: Path, url: str) -> int:
+    """Take an app's documents from its file to PostgreSQL; return how many. The file stays.
+
+    Raises ConfigError and StorageError; nothing else may have the app open.
+    """
+    config = settings.load(folder)
+    app_id = identity.from_text(read_secret(config.identity)).app_id.hex()
+    count = 0
+    with closing(open_copy(config.storage)) as source:
+        place = settings.storage_of({"url": url, "schema": f"edge_{app_id}"})
+        with closing(open_copy(place)) as target:
+            if target.arrival_max:
+                raise ConfigError("there are documents of this app in PostgreSQL already")
+            for puts in copied(source, lambda: None):
+                target.commit(puts)
+                count += len(puts)
+    path = folder / settings.STORE_FILE
+    path.rename(path.with_name(path.name + ".moved"))
+    private_file.write(folder / settings.ELSEWHERE_FILE, settings.ELSEWHERE_TEXT)
+    return count
+
+
 def restore(backup: Path, data: Path) -> None:
     """Copy a backup to where a Big Peer shall start with it. Raises ConfigError."""
     if not (backup / RENEW).exists():
@@ -111,26 +136,35 @@ async def _copy(tenant: "Tenant", target: Path, worker: ThreadPoolExecutor) -> A
         return await loop.run_in_executor(worker, function, *arguments)
 
     await work(_copy_files, tenant.folder, target)
-    log = await work(open_copy, target / settings.STORE_FILE)
+    place = settings.storage_of({"path": str(target / settings.STORE_FILE)})
+    log = await work(open_copy, place)
     try:
-        source: Any = tenant.store.log  # one of a host
-        cursor = 0
-        for collection in HIDDEN:
-            for some in _chunks(source.scan(collection)):
-                await work(log.commit, [(collection, id, 0, body) for id, body in some])
-        while len(puts := source.since(cursor, CHUNK_COUNT)) == CHUNK_COUNT:
+        source: Any = tenant.store.log
+        for puts in copied(source, tenant.store.save):
             await work(log.commit, puts)
-            cursor = puts[-1][2]
             yield len(puts)
-        tenant.store.save()
-        puts = source.since(cursor, 2 * CHUNK_COUNT)  # none came since, but for the save
-        entries = [(META, id, source.arrival_max, source.get(META, id)) for id in source.entries()]
-        await work(log.commit, puts + entries)
-        yield len(puts)
         for collection, name, paths in _indexes(source):
             await work(log.create_index, name, collection, paths, True)
     finally:
         await work(log.close)
+
+
+def copied(source: Any, save: Callable[[], None]) -> "Iterator[list[Put]]":
+    """Yield all that a log has, in commits of a copy.
+
+    The last ones belong together, and nothing comes in between: documents of the time
+    after the one before, and what the store says of itself then.
+    """
+    for collection in HIDDEN:
+        for some in _chunks(source.scan(collection)):
+            yield [(collection, id, 0, body) for id, body in some]
+    cursor = 0
+    while len(puts := source.since(cursor, CHUNK_COUNT)) == CHUNK_COUNT:
+        yield puts
+        cursor = puts[-1][2]
+    save()
+    entries = [(META, id, source.arrival_max, source.get(META, id)) for id in source.entries()]
+    yield puts + entries
 
 
 def _indexes(log: Any) -> list[tuple[str, str, list[str]]]:
@@ -139,13 +173,13 @@ def _indexes(log: Any) -> list[tuple[str, str, list[str]]]:
     return [(collection, name, paths) for name, collection, paths in log.indexes()]
 
 
-def open_copy(path: Path) -> storage.SqliteLog:
-    """Open the documents of a copy, of which none goes."""
+def open_copy(place: dict[str, Any]) -> Any:
+    """Open a log of which nothing goes; place: as settings.py has it."""
 
     def keep(collection: str, id: str, body: bytes, may_lose: bool) -> bool:
         return False
 
-    return storage.open_log(settings.storage_of(path), keep, lambda: [])
+    return stores.open_log(place, keep, lambda: [])
 
 
 def _copy_files(source: Path, target: Path) -> None:

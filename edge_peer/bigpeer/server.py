@@ -43,8 +43,8 @@ class BigPeer(Tenant):
 
         now_ms: what the rate limits go by.
         """
-        super().__init__(options.data, options.app_id)
         self.options = options = settings.completed(options)
+        super().__init__(options.data, options.app_id, options.store)
         self.certificate = Certificate(options.tls) if options.tls else None
         self.limits = Limits(now_ms)
         self.people = People(self.vault, system.wall_ms)
@@ -55,7 +55,7 @@ class BigPeer(Tenant):
         self.started = asyncio.Event()  # set when both ports answer; then their numbers are known
         self.tenants: dict[str, Tenant] = {self.app_id: self}
         for folder in apps.folders(options.data):
-            self.tenants[folder.name] = Tenant(folder, folder.name)
+            self.tenants[folder.name] = Tenant(folder, folder.name, options.store)
         self._tasks: set[asyncio.Task[None]] = set()  # those of the tenants
 
     def served(self) -> list[Links]:
@@ -65,7 +65,8 @@ class BigPeer(Tenant):
     async def create_app(self, name: str, passphrase: str | None) -> Tenant:
         """Make a new app and serve it. Raises ConfigError and StorageError."""
         folder = await asyncio.to_thread(apps.found, self.options.data, name, passphrase)
-        tenant = self.tenants[folder.name] = Tenant(folder, folder.name)
+        tenant = Tenant(folder, folder.name, self.options.store)
+        self.tenants[folder.name] = tenant
         tenant.sync_port = self.sync_port
         self._tasks.update(tenant.start(self.options.mqtt))
         return tenant

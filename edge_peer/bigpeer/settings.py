@@ -5,15 +5,17 @@ What a Big Peer is started with, and what it keeps beside its store.
     DATA/big.app/     the app's authority (host/authority.py), if it was made here: at the first
                       start, where nobody has put an identity.json of an app
     DATA/big.json     what the operator says once for all, if anything:
-                      "tls": {"cert": FILE, "key": FILE}, "trusted_proxies": [ADDRESS, …] and
-                      "mqtt": {…} (host/mqtt.py), for what is not said when it is started.
+                      "tls": {"cert": FILE, "key": FILE}, "trusted_proxies": [ADDRESS, …],
+                      "store": "postgresql://…" and "mqtt": {…} (host/mqtt.py), for what is
+                      not said when it is started.
                       Relative paths are relative to DATA.
     DATA/doors.db     who may come in (vault.py)
     DATA/api-key      an administrator's key, mode 0600, for who runs the Big Peer; made at the
                       first start, and taken in from what a Big Peer of before has left. It may
                       be deleted: the key itself stays valid until it is revoked.
     DATA/webhooks.db  webhooks with their secrets, and how far they are (webhooks.py)
-    DATA/store.db     the documents (host/storage.py)
+    DATA/store.db     the documents (host/storage.py), unless they are in PostgreSQL
+                      (postgres.py): then store.db.postgresql says so
     DATA/backups/     copies of all this (backup.py)
     DATA/apps/APPID/  all of this but big.json, for each app that was made over HTTP (tenant.py)
 """
@@ -41,6 +43,8 @@ BIG_NAME = "big peer"
 DOORS_FILE = "doors.db"
 WEBHOOKS_FILE = "webhooks.db"
 STORE_FILE = "store.db"
+ELSEWHERE_FILE = STORE_FILE + ".postgresql"  # is there where the documents are not
+ELSEWHERE_TEXT = "The documents of this app are in PostgreSQL (--store).\n"
 APPS_FOLDER = "apps"
 HTTP_PORT = 8080
 SYNC_PORT = 7700
@@ -60,25 +64,28 @@ class Settings:
     sync_port: int = SYNC_PORT
     mqtt: dict[str, Any] | None = field(default=None, repr=False)  # as in edge_peer/host/mqtt.py
     tls: Files | None = None
+    store: str = field(default="", repr=False)  # a URL of PostgreSQL; else SQLite, in the folder
     trusted_proxies: tuple[str, ...] = ()  # addresses, and networks such as 10.0.0.0/8
 
 
-def load(folder: Path, app_id: str = "") -> Config:
+def load(folder: Path, app_id: str = "", database: str = "") -> Config:
     """Return the configuration of the app in a folder, made where it is missing.
+
+    database: the URL of PostgreSQL, if the documents are there.
 
     Raises ConfigError when the folder belongs to another app or cannot be used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Config(_fields(folder, app_id))
+        return Config(_fields(folder, app_id, database))
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot use {folder}: {error}") from error
 
 
-def storage_of(store: Path) -> dict[str, Any]:
-    """Return how the documents of an app are kept in this file."""
+def storage_of(place: dict[str, str]) -> dict[str, Any]:
+    """Return how an app's documents are kept there: {"path"}, or {"url", "schema"}."""
     return {
-        "path": str(store),
+        **place,
         "quota_bytes": STORE_QUOTA_BYTES,
         "documents_max": STORE_DOCUMENTS_MAX,
         "attachments": {"quota_bytes": ATTACHMENTS_QUOTA_BYTES},
@@ -118,6 +125,10 @@ def completed(settings: Settings) -> Settings:
         if not isinstance(mqtt, dict):
             raise ConfigError(f'{path}: "mqtt" is an object with "host"')
         settings = replace(settings, mqtt=_with_paths(mqtt, settings.data))
+    store = settings.store or fields.get("store", "")
+    if not isinstance(store, str) or store and "postgres" not in store.partition("://")[0]:
+        raise ConfigError("the store is a URL, postgresql://…")
+    settings = replace(settings, store=store)
     for address in settings.trusted_proxies:
         try:
             ip_network(address)
@@ -154,10 +165,12 @@ def open_keys(data: Path, vault: Vault) -> Keys:
     return keys
 
 
-def _fields(folder: Path, wanted: str) -> dict[str, Any]:
-    path, store = folder / IDENTITY_FILE, folder / STORE_FILE
+def _fields(folder: Path, wanted: str, database: str) -> dict[str, Any]:
+    path, store, mark = (folder / name for name in (IDENTITY_FILE, STORE_FILE, ELSEWHERE_FILE))
     if not path.exists():
-        if wanted or store.exists():  # a new app would take what is there away from its devices
+        if (
+            wanted or store.exists() or mark.exists()
+        ):  # a new app would take what is there away from its devices
             raise ConfigError(
                 f"{path} is missing: put it back from a copy, or make one of your app with"
                 " `edge-peer device create … --role big-peer`"
@@ -166,7 +179,14 @@ def _fields(folder: Path, wanted: str) -> dict[str, Any]:
     app_id = identity.from_text(read_secret(str(path))).app_id.hex()
     if wanted not in ("", app_id):
         raise ConfigError(f"{folder} belongs to app {app_id}")
-    return {"identity": str(path), "storage": storage_of(store), "links": []}
+    if mark.exists() and not database:
+        raise ConfigError(f"the documents of {folder} are in PostgreSQL: say --store")
+    if database and store.exists():
+        raise ConfigError(f"the documents of {folder} are in {store.name}: `edge-peer big move`")
+    if database and not mark.exists():
+        private_file.write(mark, ELSEWHERE_TEXT)
+    place = {"url": database, "schema": f"edge_{app_id}"} if database else {"path": str(store)}
+    return {"identity": str(path), "storage": storage_of(place), "links": []}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from edge_peer.bigpeer import backup, ingress, settings
+from edge_peer.bigpeer import backup, ingress, settings, stores
 from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
@@ -26,7 +26,7 @@ from edge_peer.core.messages import WANTS_ALL
 from edge_peer.core.session import Local
 from edge_peer.core.store import Store
 from edge_peer.guarding import open_guard
-from edge_peer.host import codec, storage, system
+from edge_peer.host import codec, system
 from edge_peer.peer import Links, open_keyring
 from edge_peer.security.certificate import EPOCH_S
 
@@ -37,22 +37,22 @@ STOP_POLL_S = 0.01
 class Tenant:
     sync_port = settings.SYNC_PORT  # where its devices find it, over TCP
 
-    def __init__(self, folder: Path, app_id: str = "") -> None:
+    def __init__(self, folder: Path, app_id: str = "", database: str = "") -> None:
         """Open what is in the folder of an app, or make it.
 
-        app_id: which app it must be, if that is known. Raises ConfigError and
+        app_id: which app it must be, if that is known. database: the URL of PostgreSQL,
+        if the documents are there. Raises ConfigError and
         StorageError with what to mend.
         """
-        config = settings.load(folder, app_id)
+        config = settings.load(folder, app_id, database)
         keyring = open_keyring(config.identity, system)
         self.folder = folder
         self.app_id = keyring.app_id.hex()
         self.vault = Vault(folder / settings.DOORS_FILE)
         self.keys = settings.open_keys(folder, self.vault)
-        path = folder / settings.STORE_FILE
-        backup.renewed(folder, lambda: backup.open_copy(path), system.entropy)
+        backup.renewed(folder, lambda: backup.open_copy(config.storage), system.entropy)
         self.store = Store(
-            lambda evict, before_erase: storage.open_log(config.storage, evict, before_erase),
+            lambda evict, before_erase: stores.open_log(config.storage, evict, before_erase),
             keyring.certificate.key,
             system.wall_ms,
             system.entropy,

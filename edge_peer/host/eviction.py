@@ -4,15 +4,17 @@ Who goes when a host's store is full: the oldest documents of the group that is.
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
-from edge_peer.host.schema import is_whole, oldest, quoted, size_of
+from edge_peer.host.schema import size_of
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limit
     from edge_peer.core.log import Evict
+
+    OldestFirst = Callable[[str, int, int], Iterator["Candidate"]]
 
 FIRST_PIECE = -(1 << 62)  # the arrivals of pieces lie below those of all documents
 SPARE = 1024  # eviction goes on until this part of a quota is free, so it is rare
@@ -34,6 +36,14 @@ class Leaving(NamedTuple):
         )
 
 
+class Candidate(NamedTuple):
+    arrival: int
+    collection: str
+    id: str
+    body: bytes
+    is_relayed: bool
+
+
 class Eviction:
     """Finds what may go, and remembers it, until `again`.
 
@@ -41,8 +51,9 @@ class Eviction:
     that was found goes together, as the store counts it so.
     """
 
-    def __init__(self, db: sqlite3.Connection, evict: Evict) -> None:
-        self._db = db
+    def __init__(self, oldest_first: OldestFirst, evict: Evict) -> None:
+        """oldest_first(group, above, newest): its documents with arrivals in between."""
+        self._rows = oldest_first
         self._evict = evict
         self.again()
 
@@ -78,12 +89,12 @@ class Eviction:
             # Without loss some more than needed go, so that it is rare; with loss none.
             spare_bytes, spare_count = (0 if may_lose else (one or 0) // SPARE for one in limit)
             key = (group, may_lose)
-            for arrival, collection, id, body, is_relayed, crc in self._rows(
+            for arrival, collection, id, body, is_relayed in self._rows(
                 group, self._looked_at.get(key, FIRST_PIECE if group == ATTACHMENTS else 0), newest
             ):
                 self._looked_at[key] = arrival
-                if arrival in there or not is_whole(collection, id, arrival, body, crc):
-                    continue  # what is damaged is nobody's to let go
+                if arrival in there:
+                    continue
                 may_go = self._evict(collection, id, body, may_lose)
                 if may_go:
                     size = size_of(id, len(body))
@@ -96,18 +107,3 @@ class Eviction:
                     break
         self._leaving |= there
         return there if left_bytes <= 0 >= left_count else {}
-
-    def _rows(self, group: str, above: int, newest: int) -> sqlite3.Cursor:
-        if group == WHOLE:
-            of_group = "doc WHERE"
-        elif group == ATTACHMENTS:
-            of_group, newest = "doc WHERE", -1
-        elif group == RELAYED:
-            of_group = "doc INDEXED BY relayed WHERE relayed = 1 AND"
-        else:
-            of_group = f"doc INDEXED BY {oldest(group)} WHERE collection = {quoted(group)} AND"
-        return self._db.execute(
-            f"SELECT arrival, collection, id, body, relayed, crc FROM {of_group}"
-            " arrival > ? AND arrival <= ? ORDER BY arrival",
-            (above, newest),
-        )

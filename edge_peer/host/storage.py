@@ -23,27 +23,23 @@ from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE, limits_of
-from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
+from edge_peer.core.log import COLLECTION_BYTES_MAX, META
 from edge_peer.host.changes import Changes
-from edge_peer.host.eviction import FIRST_PIECE, Eviction, Leaving
+from edge_peer.host.eviction import FIRST_PIECE, Candidate, Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
+from edge_peer.host.limited import DOCUMENTS_MAX, QUOTA_BYTES, LimitedLog
 from edge_peer.host.reader import LOOK, Reader
-from edge_peer.host.schema import crc_of, index_the_oldest, size_of
+from edge_peer.host.schema import crc_of, index_the_oldest, is_whole, oldest, quoted, size_of
 from edge_peer.host.sqlite_file import Damage
 
 if TYPE_CHECKING:
     from edge_peer.core.expression import Node
-    from edge_peer.core.limits import Limit, Limits
+    from edge_peer.core.limits import Limits
     from edge_peer.core.log import Evict, Put
     from edge_peer.core.store import BeforeErase
 
-QUOTA_BYTES = 256 << 20
-DOCUMENTS_MAX = 1_000_000
-ATTACHMENT_BYTES = 256 << 20
-DOCUMENT_BYTES_MAX = 262_144
 LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 MANY = 8  # puts of which it pays to try them all at once
-NO_LIMIT = (1 << 63) - 1
 
 INSERT = "INSERT INTO doc VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_NEW = INSERT + " ON CONFLICT (collection, id) DO NOTHING"
@@ -66,7 +62,7 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
     return SqliteLog(path, limits, evict, before_erase)
 
 
-class SqliteLog(Reader):
+class SqliteLog(Reader, LimitedLog):
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 
     authors_max = 65_536
@@ -80,15 +76,9 @@ class SqliteLog(Reader):
 
         limits: see core/limits.py; for the whole store there are defaults.
         """
-        defaults = {WHOLE: (QUOTA_BYTES, DOCUMENTS_MAX), ATTACHMENTS: (ATTACHMENT_BYTES, None)}
-        self.limits = defaults | limits
-        self.quota_bytes = self.limits[WHOLE][0] or NO_LIMIT
-        self.document_bytes_max = min(DOCUMENT_BYTES_MAX, self.quota_bytes // 8)
-        self.evicted_count = 0
-        self.on_gone: Callable[[tuple[str, str]], None] | None = None  # told (collection, id)
-        self._before_erase = before_erase
-        super().__init__(path)
-        self._eviction = Eviction(self._db, evict)
+        self._bound(limits, before_erase)
+        Reader.__init__(self, path)
+        self._eviction = Eviction(self._oldest_first, evict)
         self._indexes = Indexes(self._db)
         try:
             with self._naming_errors():
@@ -97,19 +87,6 @@ class SqliteLog(Reader):
         except StorageError:
             self._db.close()
             raise
-
-    def status(self) -> dict[str, int]:
-        document_count, document_bytes = self.totals(WHOLE)
-        return {
-            "documents": document_count,
-            "documents_max": self.limits[WHOLE][1] or NO_LIMIT,
-            "used_bytes": document_bytes,
-            "quota_bytes": self.quota_bytes,
-            "attachment_bytes": self.totals(ATTACHMENTS)[1],
-            "attachment_bytes_max": self.limits[ATTACHMENTS][0] or NO_LIMIT,
-            "evicted": self.evicted_count,
-            "damaged": len(self._damaged),
-        }
 
     # Writing
 
@@ -124,25 +101,6 @@ class SqliteLog(Reader):
             self._check(put)
         if puts:
             self._transact(lambda changes: self._write(changes, puts, frozenset(relayed)))
-
-    def drop(self, keys: list[tuple[str, str]]) -> None:
-        """Let these documents go now, with the entries of before_erase(), all or none."""
-        if keys:
-            self._transact(lambda changes: self._drop(changes, keys))
-
-    def evict_again(self) -> None:
-        self._eviction.again()
-
-    def _check(self, put: Put) -> None:
-        """Raise for what can never be stored."""
-        collection, id, _, body = put
-        if len(collection.encode()) > COLLECTION_BYTES_MAX or len(id.encode()) > ID_BYTES_MAX:
-            raise StorageError(
-                f"a collection's name has at most {COLLECTION_BYTES_MAX} bytes,"
-                f" an id {ID_BYTES_MAX}"
-            )
-        if collection != META and len(body) > self.document_bytes_max:
-            raise StoreFull(f"a document of {len(body)} bytes, at most {self.document_bytes_max}")
 
     def _transact(self, write: Callable[[Changes], None]) -> None:
         try:
@@ -184,11 +142,7 @@ class SqliteLog(Reader):
         done = self._insert(changes, puts, relayed) if len(puts) >= MANY else 0
         for put in puts[done:]:
             self._put(changes, put, put[2] in relayed)
-        limited = [group for group in changes.totals if group in self.limits]
-        if len(limited) > 1:
-            limited.sort(key=lambda group: group == WHOLE)
-        for group in limited:
-            self._keep_limit(changes, group)
+        self._keep_limits(changes)
 
     def _insert(self, changes: Changes, puts: list[Put], relayed: frozenset[int]) -> int:
         """Insert from the first on all at once, up to one that is not new; return how many."""
@@ -253,35 +207,22 @@ class SqliteLog(Reader):
             changes.count(document.collection, document.is_relayed, -1, -document.bytes)
         changes.gone.update(documents)
 
-    def _keep_limit(self, changes: Changes, group: str) -> None:
-        """Evict the oldest that may go, none of this commit, or raise StoreFull.
-
-        Where less was allowed than is stored, what makes it no worse is taken.
-        """
-        limit = self.limits[group]
-        count, size = self.totals(group)
-        more_count, more_bytes = changes.totals[group]
-        excess_bytes = size + more_bytes - (limit[0] or NO_LIMIT)
-        excess_count = count + more_count - (limit[1] or NO_LIMIT)
-        if excess_bytes <= 0 and excess_count <= 0:
-            return
-        documents = self._eviction.choose(
-            group, limit, (excess_bytes, excess_count), self.arrival_max, changes.gone
-        )
-        if documents:
-            self._evict(changes, documents)
-        elif (excess_bytes > 0 and more_bytes > 0) or (excess_count > 0 and more_count > 0):
-            raise StoreFull(_sentence(group, limit, count + more_count, size + more_bytes))
-
-    def _drop(self, changes: Changes, keys: list[tuple[str, str]]) -> None:
-        self._evict(changes, self._found(keys))
-
-    def _evict(self, changes: Changes, documents: dict[int, Leaving]) -> None:
-        named = [(one.collection, one.id) for one in documents.values()]
-        changes.evicted += [name for name in named if name[0] not in HIDDEN]
-        self._remove(changes, documents)
-        for put in self._before_erase():
-            self._put(changes, put, False)
+    def _oldest_first(self, group: str, above: int, newest: int) -> Iterator[Candidate]:
+        if group == WHOLE:
+            of_group = "doc WHERE"
+        elif group == ATTACHMENTS:
+            of_group, newest = "doc WHERE", -1
+        elif group == RELAYED:
+            of_group = "doc INDEXED BY relayed WHERE relayed = 1 AND"
+        else:
+            of_group = f"doc INDEXED BY {oldest(group)} WHERE collection = {quoted(group)} AND"
+        for *row, crc in self._db.execute(
+            f"SELECT arrival, collection, id, body, relayed, crc FROM {of_group}"
+            " arrival > ? AND arrival <= ? ORDER BY arrival",
+            (above, newest),
+        ):
+            if is_whole(row[1], row[2], row[0], row[3], crc):  # damage is nobody's to let go
+                yield Candidate(*row)
 
     # Indexes
 
@@ -335,18 +276,3 @@ class SqliteLog(Reader):
         newest = self._rows("SELECT max(arrival) FROM doc WHERE arrival < 0")[0][0]
         self._piece_arrival = newest or FIRST_PIECE
         self.arrival_max = self._totals.load()
-
-
-def _sentence(group: str, limit: Limit, count: int, size: int) -> str:
-    """Say what is full, with both figures."""
-    name = {
-        WHOLE: "the store",
-        RELAYED: "what is relayed",
-        ATTACHMENTS: "the room for attachments",
-    }.get(group, f"collection {group}")
-    parts = []
-    if limit[0] is not None:
-        parts.append(f"{size} of {limit[0]} bytes")
-    if limit[1] is not None:
-        parts.append(f"{count} of {limit[1]} documents")
-    return f"{name} is full: it would have {' and '.join(parts)}, and too few may go"

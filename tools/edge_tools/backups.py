@@ -10,7 +10,7 @@ import httpx
 from rich.progress import Progress
 
 from edge_peer.bigpeer import apps, backup
-from edge_peer.bigpeer.settings import IDENTITY_FILE, KEY_FILE
+from edge_peer.bigpeer.settings import IDENTITY_FILE, KEY_FILE, Settings, completed
 from edge_peer.bigpeer.tenant import Tenant
 from edge_tools.errors import ApiError, ToolError
 
@@ -26,6 +26,13 @@ def make(data: Path, name: str, url: str) -> None:
     print(f"{folder}: keep it as you keep the original; it opens everything.")
 
 
+def move(data: Path, url: str) -> None:
+    """Raises ConfigError, StorageError and OSError."""
+    for folder in [data, *apps.folders(data)]:
+        count = backup.move(folder, url)
+        print(f"{folder}: {count} documents are in PostgreSQL; the file stays, as store.db.moved")
+
+
 async def _made(data: Path, name: str, url: str) -> str:
     with Progress(transient=True) as progress:
         task = progress.add_task("documents", total=None)
@@ -35,7 +42,9 @@ async def _made(data: Path, name: str, url: str) -> str:
             return str(line["folder"])
         except httpx.ConnectError:
             folder = data / backup.FOLDER / name
-            tenants = [Tenant(data)] + [Tenant(one, one.name) for one in apps.folders(data)]
+            store = completed(Settings(data)).store
+            tenants = [Tenant(data, database=store)]
+            tenants += [Tenant(one, one.name, store) for one in apps.folders(data)]
             try:
                 async for copied, count in backup.make(tenants, data, folder):
                     progress.update(task, completed=copied, total=count)

@@ -55,6 +55,13 @@ def big(
         list[str] | None,
         typer.Option(help="The address of a reverse proxy whose X-Forwarded-* count; repeat it."),
     ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            envvar="EDGE_PEER_STORE",
+            help="Keep documents in PostgreSQL: postgresql://[user:password@]host[,host]/database.",
+        ),
+    ] = "",
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log what libraries say, too.")
     ] = False,
@@ -77,7 +84,7 @@ def big(
         raise typer.BadParameter("--tls-cert and --tls-key belong together")
     settings = Settings(
         data, app_id.lower(), host, port, sync_port,
-        mqtt=_broker(mqtt, mqtt_ca) if mqtt else None,
+        mqtt=_broker(mqtt, mqtt_ca) if mqtt else None, store=store,
         tls=Files(tls_cert, tls_key) if tls_cert and tls_key else None,
         trusted_proxies=tuple(trusted_proxy or ()),
     )  # fmt: skip
@@ -192,6 +199,21 @@ def make_backup(
     from edge_tools import backups
 
     backups.make(data, name, url)
+
+
+@app.command("move")
+def move_documents(
+    store: Annotated[str, typer.Argument(envvar="EDGE_PEER_STORE", help="postgresql://…")],
+    data: Data = DATA,
+) -> None:
+    """
+    Take all documents from SQLite to PostgreSQL, once; the Big Peer must not run.
+
+    Example: `edge-peer big move postgresql://db1,db2/edge`
+    """
+    from edge_tools import backups
+
+    backups.move(data, store)
 
 
 @app.command("restore")
