@@ -45,7 +45,7 @@ def test_readings_cross_a_serial_line(board, gateway):
 @pytest.mark.slow
 def test_a_noisy_serial_line_costs_time_and_nothing_else(board, gateway):
     async def main():
-        noise = Noise(seed=1, interval_bytes=125)  # a bit in a thousand
+        noise = Noise(seed=1, interval_bytes=200)
         cable = Cable(noise)
         board.insert(1_000)
         async with running(*over_serial(cable, board, gateway)):
