@@ -85,7 +85,7 @@ def test_a_key_is_made_anew_only_by_force(edge_peer, tmp_path):
 def test_with_its_code_in_firmware_a_bundle_is_small(edge_peer, tmp_path):
     edge_peer(*PUMP, "--application", "app.py")
     made = bundle.read(tmp_path / "pump.bundle")
-    assert sum(map(len, made.files.values())) < 6_000
+    assert sum(map(len, made.files.values())) < 9_000  # 2,976 of them the table
     assert not any("edge_peer" in path for path in made.files)
 
 
