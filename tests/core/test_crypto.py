@@ -178,3 +178,26 @@ def test_random_keys_agree_and_signatures_hold():
 def test_a_key_does_not_show_itself():
     key = run(crypto.expand(b"secret" * 5 + b"12"))
     assert "secret" not in repr(key) and "secret" not in str(key)
+
+
+def test_x25519_is_that_of_wycheproof():
+    """On twists, at the edges of what 255 bits hold, and of low order, which is refused."""
+    for case in load("wycheproof")["x25519"]:
+        private, public = unhexlify(case["private"]), unhexlify(case["public"])
+        shared = unhexlify(case["shared"])
+        for agree in (x25519.x25519, crypto.x25519):
+            if any(shared):
+                assert run(agree(private, public)) == shared, case["tcId"]
+            else:
+                with raises(FormatError):
+                    run(agree(private, public))
+
+
+def test_ed25519_is_that_of_wycheproof():
+    """Signatures with R and S at their edges, above them, cut short or with something behind."""
+    vectors = load("wycheproof")
+    key = unhexlify(vectors["ed25519_key"])
+    for case in vectors["ed25519"]:
+        message, signature = unhexlify(case["msg"]), unhexlify(case["sig"])
+        for verify in (ed25519.verify, crypto.verify):
+            assert run(verify(key, signature, message)) == case["valid"], case["tcId"]
