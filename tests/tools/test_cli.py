@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 from peers import identity_file
@@ -68,6 +69,11 @@ def test_help_teaches_with_an_example(command):
     code, said = edge_peer(*command, "--help")
     assert code == 0
     assert not command or f"edge-peer {command[0]}" in said.split("Example:")[1]
+
+
+def test_it_says_its_version():
+    code, text = edge_peer("--version")
+    assert (code, text) == (0, f"edge-peer {metadata.version('edge-peer')}\n")
 
 
 def test_a_missing_configuration_is_the_users_mistake(tmp_path):

@@ -5,6 +5,7 @@ Mistakes of the person at the screen end with code 2, everything else that goes 
 with 1; either way with one message and no traceback.
 """
 
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,22 @@ for command in (
     fleet_cli.provision, fleet_cli.flash, fleet_cli.deploy, fleet_cli.monitor, fleet_cli.doctor
 ):  # fmt: skip
     app.command()(command)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-peer {metadata.version('edge-peer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def edge_peer(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
