@@ -18,7 +18,7 @@ from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.execute import Executor
 from edge_peer.core.limits import policies_of
 from edge_peer.core.link import Opened
-from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE
+from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.core.session import Local, Session
 from edge_peer.core.store import Store
 from edge_peer.runtime import load, unload
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edge_peer.core.kinds import Attachment
     from edge_peer.core.link import Event
     from edge_peer.core.log import Put
+    from edge_peer.core.presence import Presence
     from edge_peer.core.session import Medium
     from edge_peer.observer import Callback, Observer
     from edge_peer.security.guard import Guard
@@ -58,6 +59,8 @@ class Links:
         self.pumps: list[Pump] = []
         self.on_open: Callable[[Session], None] | None = None
         self._system = system
+        self._hears = bool(local.flags & (RELAYS | WANTS_ALL))
+        self._presence: Presence | None = None
         local.store.on_commit(self._wake)
 
     async def run(
@@ -105,6 +108,36 @@ class Links:
                 links.append(link)
         return links
 
+    def presence(self) -> "list[dict[str, Any]]":
+        """Return who is linked to whom, as far as it is known (core/presence.py)."""
+        self._hears = True
+        self.note_presence()
+        return [] if self._presence is None else self._presence.graph()
+
+    def note_presence(self) -> None:
+        """Take what is linked to this peer now, and tell those who hear of it."""
+        sessions = [
+            pump.session
+            for pump in self.pumps
+            if pump.session.sync is not None and not pump.session.is_closed()
+        ]
+        keyring, store = self.local.keyring, self.local.store
+        if keyring is None or not self._hears:
+            return
+        if self._presence is None:
+            from edge_peer.core.presence import Presence
+
+            name = keyring.certificate.name
+            self._presence = Presence(store.author, name, store.log.authors_max)
+        from edge_peer.core.presence import links_of
+
+        for session in sessions:
+            assert session.sync is not None
+            now_ms = self._system.now_ms()
+            session.sync.watch(self._presence, self._wake_all, now_ms)
+        if self._presence.note_links(links_of(sessions)):
+            self._wake_all()
+
     def cut_revoked(self) -> None:
         """Close the links to those whose certificates are revoked."""
         for pump in self.pumps:
@@ -114,6 +147,9 @@ class Links:
                 pump.wake()
 
     def _wake(self, puts: "list[Put]", gone: "list[tuple[str, str]]") -> None:
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for pump in self.pumps:
             pump.wake()
 
@@ -132,6 +168,7 @@ class Links:
         for pump in self.pumps:
             pump.session.set_active(pump.session in cheapest.values())
             pump.wake()
+        self.note_presence()
 
 
 def open_keyring(path: str, system: "Any") -> "Keyring":
@@ -293,9 +330,20 @@ class SmallPeer:
         if "erases_left" in status:
             status["lifetime_days"] = self._lifetime_days(status)
         status["links"] = self._links.status()
+        if self._config.relay:
+            status["presence"] = self._links.presence()
         if self._guard is not None and self._guard.has_refusals():
             status["refused"] = self._guard.refusals.count
         return status
+
+    def presence(self) -> "list[dict[str, Any]]":
+        """Return who is linked to whom in the mesh, over what and how well, this peer first.
+
+        {"author", "name", "hops", "links": [{"author", "name", "medium", "quality"}]}, quality
+        3 (nothing was sent twice) to 0. From the first call on neighbours are asked for what
+        they know; a relay asks from the beginning, and `status()["presence"]` has it.
+        """
+        return self._links.presence()
 
     def refused(self) -> "list[dict[str, Any]]":
         """Return which of this peer's last writes others have refused, and why; at most 8.
@@ -386,6 +434,7 @@ class SmallPeer:
     async def _report(self) -> None:
         while self._config.info_interval_s:
             try:
+                self._links.note_presence()  # as the quality of links changes
                 self._write_info()
             except EdgeError as error:  # a full store: readings go first
                 self._system.log("no report: %s" % error)

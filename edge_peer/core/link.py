@@ -111,6 +111,7 @@ class Link:
         assert 0 < nonce < 1 << 32 and len(identity) <= IDENTITY_BYTES_MAX
         self.state = OPENING
         self.message_size_max = message_size_max  # after opening: the smaller of both sides'
+        self.frame_count = 0  # of data, without those that were sent again
         self.retransmitted_count = 0
         self.stale_count = 0
         self._identity = identity
@@ -398,6 +399,7 @@ class Link:
             frames.append(self._data(kind, self._next_seq, payload))
             self._in_flight.append((kind, payload))
             self._next_seq = (self._next_seq + 1) & 255
+            self.frame_count += 1
         return frames
 
     def _data(self, kind: int, seq: int, payload: bytes) -> bytes:

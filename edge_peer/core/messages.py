@@ -17,6 +17,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     12 to 14 | length | bytes    between peers that know each other (security/gate.py)
     SAME    15 | CRC-32 u32                             of the HELLO that this stands for
     AGAIN   16                                          say it: SAME stands for none known here
+    PRESENCE 17 | entries                               core/presence.py
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -58,6 +59,7 @@ REFUSED = 13
 RENEWED = 14
 SAME = 15
 AGAIN = 16
+PRESENCE = 17
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -72,7 +74,8 @@ ATTACHES = 64  # it takes messages about attachments
 COVERS = 128  # it relays, and its log holds all that the other side has asked for
 GAP = 256  # it lacks what the other side has evicted, and can get again
 LACKS_OWN = 512  # it has evicted writes of its own that it needs for others
-_FLAGS_MAX = 1_023
+HEARS = 1_024  # it takes PRESENCE
+_FLAGS_MAX = 2_047
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
@@ -122,8 +125,12 @@ Attached = namedtuple("Attached", ("kind", "id", "number", "runs", "data"))
 
 Same = namedtuple("Same", ("check",))  # of a HELLO, as `check` computes it
 Again = namedtuple("Again", ())
+Present = namedtuple("Present", ("entries",))  # of core/presence.py
 
 Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gate.py
+
+if TYPE_CHECKING:
+    Message = Know | Hello | Same | Again | Durable | Delta | Done | Ask | Attached | Present | Told
 
 
 class Interner:
@@ -265,9 +272,7 @@ class Decoder:
         self.room = room
         self._delta_reader: DeltaReader | None = None
 
-    def messages(
-        self, data: bytes
-    ) -> "Iterator[Know | Hello | Durable | Delta | Done | Ask | Attached | Told | Same | Again]":
+    def messages(self, data: bytes) -> "Iterator[Message]":
         """Yield the messages of one link message; each as soon as it is whole."""
         reader = Reader(data)
         while not reader.at_end():
@@ -297,6 +302,10 @@ class Decoder:
                 yield Same(int.from_bytes(reader.take(CHECK_SIZE), "big"))
             elif kind == AGAIN:
                 yield Again()
+            elif kind == PRESENCE:
+                from edge_peer.core.presence import take_entries
+
+                yield Present(take_entries(reader))
             else:
                 raise FormatError("message kind %d is not known here" % kind)
 

@@ -191,6 +191,9 @@ class Session:
         """Return whether all that was said so far has been acknowledged."""
         return self._link.is_idle()
 
+    def frame_count(self) -> int:
+        return self._link.frame_count
+
     def retransmitted_count(self) -> int:
         return self._link.retransmitted_count
 

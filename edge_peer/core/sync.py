@@ -40,6 +40,7 @@ from edge_peer.core.messages import (
     DIGEST,
     DURABLE,
     GAP,
+    HEARS,
     INFLATES,
     KNOW,
     LACKS_OWN,
@@ -58,6 +59,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Present,
     Same,
     Told,
 )
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 
     from edge_peer.core.exchange import Exchange
     from edge_peer.core.knowledge import Vector
+    from edge_peer.core.presence import Presence, Telling
     from edge_peer.core.receiver import Receiver
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
@@ -91,8 +94,8 @@ UNSURE = "unsure"  # what its SAME stands for; what it said behind that, it will
 STARTED = "started"
 ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
-    UNSURE: (Hello, Durable, Again, Told),
-    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Done, Attached, Told),
+    UNSURE: (Hello, Durable, Again, Present, Told),
+    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Done, Attached, Present, Told),
 }
 PASSED_OVER = {UNSURE: (Ask, Know, Delta, Done, Attached)}
 
@@ -154,6 +157,9 @@ class Sync:
         self._receiver: Receiver | None = None
         self._work: Steps | None = None  # what is left to do with the last message
         self._exchange: Exchange | None = None
+        self._presence: Presence | None = None
+        self._telling: Telling | None = None
+        self._on_presence: Callable[[], None] | None = None
 
     def close(self) -> None:
         """Call when the link is closed."""
@@ -178,6 +184,20 @@ class Sync:
         self._subscriptions = tuple([one[:2] for one in requests])
         self._hello_due_ms = now_ms
         self._restart_receiver()
+
+    def watch(self, presence: "Presence", on_news: "Callable[[], None]", now_ms: int) -> None:
+        """Hear of the mesh, and tell what is known of it; on_news() when there is more to tell."""
+        if self._telling is None:
+            from edge_peer.core.presence import Telling
+
+            self._presence, self._on_presence = presence, on_news
+            self._telling = Telling(presence, self._neighbour)
+            self._hello_due_ms = now_ms
+            self._restart_receiver()
+
+    def relays(self) -> bool:
+        """Return whether the neighbour passes on what others say."""
+        return bool(self._sender.their_flags & (RELAYS | WANTS_ALL))
 
     def receive(self, message: bytes, now_ms: int) -> None:
         """Handle one link message, durably; raise RemoteProtocolError if it is not legal.
@@ -254,6 +274,8 @@ class Sync:
             return message
         self._sender.teaches = self._teaches()
         message += self._sender.next_documents(size_max - len(message), now_ms)
+        if not message and self._telling is not None and self._sender.their_flags & HEARS:
+            message = self._telling.next_message(size_max, now_ms)
         if message or not self._store.has_attachments:
             return message
         if not self._sender.their_flags & ATTACHES:
@@ -284,6 +306,10 @@ class Sync:
             due_ms = self._sender.durable_deadline_ms()
             if due_ms is not None:
                 due.append(due_ms)
+            if self._telling is not None and self._sender.their_flags & HEARS:
+                due_ms = self._telling.deadline_ms()
+                if due_ms is not None:
+                    due.append(due_ms)
             due_ms = None if self._exchange is None else self._exchange.deadline_ms()
             if due_ms is not None:
                 due.append(due_ms)
@@ -346,6 +372,8 @@ class Sync:
             flags |= ATTACHES
         if self._covers_them:
             flags |= COVERS
+        if self._telling is not None:
+            flags |= HEARS
         if self._fetches_own():
             flags |= LACKS_OWN
         if has_gap:
@@ -497,6 +525,12 @@ class Sync:
 
     # Who they are
 
+    def _handle_present(self, present: Present, now_ms: int) -> None:
+        if self._presence is None or self._on_presence is None:
+            raise RemoteProtocolError("presence, for a peer that does not hear of it")
+        if self._presence.take(present.entries, self._neighbour, self._is_believed()):
+            self._on_presence()
+
     def _handle_told(self, told: Told) -> "Steps":
         if self.gate is None:
             raise RemoteProtocolError("it asks who we are, and here nobody is anybody")
@@ -537,6 +571,7 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Ask: Sync._handle_ask,
     Same: Sync._handle_same,
     Again: Sync._handle_again,
+    Present: Sync._handle_present,
     Durable: Sync._handle_durable,
     Delta: Sync._handle_documents,
     Done: Sync._handle_documents,

@@ -51,6 +51,7 @@ from edge_peer.core.messages import (
     Same,
 )
 from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
+from edge_peer.core.presence import Link, Presence, Telling, take_entries
 from edge_peer.core.query import parse
 from edge_peer.core.unpack import value_end
 from edge_peer.core.view import fields_of, view
@@ -508,7 +509,7 @@ vectors = st.dictionaries(authors, numbers, max_size=4)
 
 @st.composite
 def hellos(draw):
-    flags, resume = draw(st.integers(0, 1_023)), draw(numbers)
+    flags, resume = draw(st.integers(0, 2_047)), draw(numbers)
     digest = draw(st.integers(0, (1 << 32) - 1)) if flags & DIGEST else 0
     durable = 0 if flags & ALL_DURABLE else draw(numbers)
     request = st.tuples(st.text(max_size=20), st.binary(max_size=20), st.integers(0, HOPS_MAX))
@@ -571,6 +572,17 @@ def dones(draw):
     own_seq = draw(st.integers(0, previous + more))
     entries = draw(st.lists(st.tuples(authors, numbers, numbers), max_size=3))
     return Done(previous, previous + more, own_seq, entries)
+
+
+@given(st.binary(max_size=200))
+def test_any_description_of_a_mesh_is_taken_or_refused_and_stays_bounded(data):
+    answer = refused(lambda it: take_entries(Reader(it)), data)
+    presence = Presence(A, "a", 64)
+    presence.note_links([Link(B, "b", "lan", 3)])
+    presence.take(answer[0] if answer else [], B, True)
+    assert len(presence.graph()) <= 17
+    message = Telling(presence, B).next_message(1024, 0)
+    assert not message or take_entries(Reader(message[1:]))
 
 
 blob_ids = st.sampled_from([A + A, A + B]) | st.binary(min_size=16, max_size=16)

@@ -27,6 +27,7 @@ FAILURES = (
     "error",  # an exception that is nobody's but ours
     "storage",
     "not durable",  # D never reached a peer, or promised too much
+    "presence",  # somebody sees the mesh otherwise than it is
     "not quiet",
     "deterministic",
 )
@@ -192,6 +193,8 @@ class Checks:
         for node in world.nodes:
             self._counted(node, dumps[node.index])
             self._gone_untold(node, dumps[node.index])
+            if node.role != "board":
+                self._mesh(node)
         if world.big is None:
             return
         server = dumps[world.big.index]
@@ -207,6 +210,24 @@ class Checks:
                         "%s believes that %d of its writes did not arrive"
                         % (node.name, node.store.unsynced_count()),
                     )
+
+    def _mesh(self, node):
+        """What it has heard of links are links, and it sees all that it could hear of."""
+        links = {}
+        for one in self.world.nodes:
+            ends = [end.session.neighbour.hex() for end in one.links.pumps]
+            links[one.store.author.hex()] = sorted([author for author in ends if author])
+        seen = {}
+        for entry in node.links.presence():
+            seen[entry["author"]] = sorted([link["author"] for link in entry["links"]])
+        for author in seen:
+            if author in links and seen[author] != links[author]:
+                self.world.fail("presence", "%s sees %s of %s" % (node.name, seen[author], author))
+        relays = [one.store.author.hex() for one in self.world.nodes if one.role != "board"]
+        near = set(links[node.store.author.hex()])
+        for author in relays:
+            if author in near and len(set(links[author])) > 1 and author not in seen:
+                self.world.fail("presence", "%s sees nothing of %s" % (node.name, author))
 
     def _gone_untold(self, node, dump):
         """What the store let go, it told."""
