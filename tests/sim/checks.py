@@ -34,6 +34,7 @@ FAILURES = (
 
 # What is under way when a subscription is cancelled still arrives: so long, on any wire here.
 GRACE_MS = 40_000
+CALM_MS = 20_000  # so long after the last link has begun presence has come to all
 
 # name -> (what to measure of an End or a Node, its maximum)
 END_BOUNDS = {
@@ -190,10 +191,12 @@ class Checks:
     def quiet(self):
         world = self.world
         dumps = [node.dump() for node in world.nodes]
+        ends = [end for node in world.nodes for end in node.links.pumps]
+        is_calm = all([world.now_ms - end.opened_ms > CALM_MS for end in ends])
         for node in world.nodes:
             self._counted(node, dumps[node.index])
             self._gone_untold(node, dumps[node.index])
-            if node.role != "board":
+            if is_calm and node.role != "board":
                 self._mesh(node)
         if world.big is None:
             return
