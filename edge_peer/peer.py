@@ -96,6 +96,8 @@ class Links:
                 link = {
                     "medium": session.medium.name,
                     "neighbour": session.neighbour_name,
+                    "cost": session.medium.cost,  # of those to one neighbour the cheapest works
+                    "is_spare": not session.is_active,
                     "sent": session.sync.sent_count(),
                     "received": session.sync.received_count(),
                     "refused": session.sync.refused_count(),
@@ -399,7 +401,7 @@ class SmallPeer:
         while True:
             started_ms = self._system.now_ms()
             try:
-                if hasattr(module, "keep") and "host" not in settings:  # it finds its neighbours
+                if hasattr(module, "keep") and module.finds(settings):  # several neighbours
                     await module.keep(settings, self._links, self._system)
                 medium, channel = await module.connect(settings, self._links.local)
                 reason = await self._links.run(medium, channel, hint=hint)

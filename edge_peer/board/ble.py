@@ -50,6 +50,11 @@ def label(settings: "dict[str, Any]") -> str:
     return "ble"
 
 
+def finds(settings: "dict[str, Any]") -> bool:
+    """Return whether `keep` finds the neighbours, or `connect` has one."""
+    return True
+
+
 async def keep(settings: "dict[str, Any]", links: "Any", system: "Any") -> None:
     """Be visited, and visit, for ever. Raises ConfigError."""
     role = settings.get("role", "peripheral")

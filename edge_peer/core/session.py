@@ -183,6 +183,10 @@ class Session:
         self._link.close(reason)
         self._handle_events(0)
 
+    @property
+    def is_active(self) -> bool:
+        return self._active
+
     def set_active(self, active: bool) -> None:
         """An open link that is not active stays open, as a spare, and offers nothing."""
         self._active = active

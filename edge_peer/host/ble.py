@@ -36,7 +36,8 @@ from edge_peer.transport.turns import Turns
 if TYPE_CHECKING:
     from edge_peer.peer import Links
 
-MEDIUM = Medium("ble", 4, 1035, 1024, 5_000, 100)  # as boards have it
+# A message is one frame, with its record and header; boards take smaller ones.
+MEDIUM = Medium("ble", 4, 4140, 4096, 5_000, 100)
 QUIET_MS = 1_500  # silence after which a link makes room: longer than a lost frame takes
 ROLES = ("peripheral", "central", "both")
 LINK_COUNT, LINK_COUNT_MAX = 3, 16
@@ -48,6 +49,11 @@ VALUE_COUNT_MAX = WINDOW + 8  # with room for credit beside data
 
 def label(settings: dict[str, Any]) -> str:
     return f"ble {settings.get('adapter', '')}".rstrip()
+
+
+def finds(settings: dict[str, Any]) -> bool:
+    """Return whether `keep` finds the neighbours, or `connect` has one."""
+    return True
 
 
 async def keep(settings: dict[str, Any], links: "Links", system: Any) -> None:

@@ -39,6 +39,11 @@ def label(settings: dict[str, Any]) -> str:
     return f"tcp {settings.get('host')}:{settings.get('port', PORT)}"
 
 
+def finds(settings: dict[str, Any]) -> bool:
+    """Return whether `keep` finds the neighbours, or `connect` has one."""
+    return "host" not in settings
+
+
 async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
     """Find peers and be found, for ever: of a link without a host."""
     from edge_peer.host.discovery import Discovery

@@ -2,15 +2,21 @@
 A serial port as a link: USB, a UART, a pty.
 
     {"kind": "serial", "port": "/dev/ttyACM0", "baud": 115200}
+    {"kind": "serial", "ports": ["/dev/ttyACM*", "/dev/ttyUSB*"]}
+
+The second one takes every port that such a pattern names, as they are plugged in and pulled.
 """
 
 import asyncio
 import errno
+import os
+from glob import glob
 from typing import Any
+from zlib import crc32
 
 import serial
 
-from edge_peer.core.errors import ConfigError
+from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.session import Local, Medium
 from edge_peer.transport.stream import StreamChannel
 
@@ -18,11 +24,57 @@ BAUD = 115_200
 # Frames of 256 bytes take 22 ms at that speed: short enough to repeat, and to wait behind.
 MEDIUM = Medium("serial", 2, 256, 1024, 5_000, 250)
 STUCK_S_MAX = 5  # a port that takes nothing for so long is given up and opened again
+LOOK_S = 1  # how often to look for ports that were plugged in
+TAKEN_S = 15  # before a port is tried again that another program has
+PORT_COUNT_MAX = 16
 WRITE_RETRY_S = 0.01  # how often to look whether a full transmit buffer has room again
 
 
 def label(settings: dict[str, Any]) -> str:
     return f"serial {settings.get('port')}"
+
+
+def finds(settings: dict[str, Any]) -> bool:
+    """Return whether `keep` finds the neighbours, or `connect` has one."""
+    return "ports" in settings
+
+
+async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
+    """Run a link over each port that is there, for ever. Raises ConfigError."""
+    patterns = settings["ports"]
+    if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
+        raise ConfigError('"ports" of a serial link is a list such as ["/dev/ttyACM*"]')
+    tasks: dict[str, asyncio.Task[None]] = {}
+    try:
+        while True:
+            there = [port for pattern in patterns for port in sorted(glob(pattern))]
+            for port in there[:PORT_COUNT_MAX]:
+                if port not in tasks or tasks[port].done():
+                    link = settings | {"port": port}
+                    tasks[port] = asyncio.create_task(_keep_port(link, links, system))
+            await asyncio.sleep(LOOK_S)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _keep_port(settings: dict[str, Any], links: Any, system: Any) -> None:
+    """Run links over a port, one after the other, until it cannot be opened."""
+    hint = crc32(label(settings).encode()) | 1
+    while True:
+        try:
+            medium, channel = await connect(settings, links.local)
+        except OSError as error:
+            system.log(f"{label(settings)}: {error}")
+            await asyncio.sleep(TAKEN_S if os.path.exists(settings["port"]) else 0)
+            return
+        try:
+            reason = await links.run(medium, channel, hint=hint)
+        except EdgeError as error:
+            reason = str(error)
+        system.log(f"{label(settings)}: {reason}")
+        await asyncio.sleep(LOOK_S)
 
 
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:

@@ -179,6 +179,8 @@ def test_of_two_links_to_one_neighbour_the_cheaper_works(board, broker):
             await until(lambda: board.store.unsynced_count() == 0, "everything durable")
             sent = {link["medium"]: link["sent"] for link in board.links.status()}
             assert sent == {"lan": 50, "mqtt": 0}
+            spare = {link["medium"]: link["is_spare"] for link in board.links.status()}
+            assert spare == {"lan": False, "mqtt": True}
             server.close()
             for pump in [p for p in big.links.pumps if p.session.medium.name == "lan"]:
                 pump.session.close("going down")

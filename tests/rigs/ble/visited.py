@@ -33,7 +33,7 @@ class Visited:
             UUID(advertisement.TO_PERIPHERAL_TEXT),
             properties.WRITE_WITHOUT_RESPONSE | properties.WRITE,
             Characteristic.WRITEABLE,
-            CharacteristicValue(write=self._written),
+            CharacteristicValue(write=lambda *written: self.written(*written)),
         )
         self.outgoing = Characteristic(
             UUID(advertisement.TO_CENTRAL_TEXT), properties.NOTIFY, Characteristic.READABLE, b""
@@ -42,34 +42,34 @@ class Visited:
         device.add_service(service)
         device.on("connection", self._connected)
 
-    async def start(self):
-        await self._advertise()
-
     async def stop(self):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _advertise(self):
+    async def start(self):
+        """Say what there is, from now on."""
         local = self.peer.links.local
         app = advertisement.app_hash(local.keyring.app_id)
         self.device.advertising_data = advertisement.encode(app, local.store.arrival)
         name = local.keyring.certificate.name
         self.device.scan_response_data = advertisement.encode_name(name)
+        if self.device.is_advertising:
+            await self.device.stop_advertising()
         await self.device.start_advertising(auto_restart=False)
 
     def _connected(self, connection):
         self._port = Port(self, connection)
         self._task = asyncio.get_running_loop().create_task(self._serve(self._port))
 
-    def _written(self, connection, value):
+    def written(self, connection, value):
         self._port.take(bytes(value))
 
     async def _serve(self, port):
         channel = GattChannel(port, MEDIUM.frame_size_max, system)
         hint = crc32(str(port.connection.peer_address).encode()) | 1
         await self.peer.links.visit(MEDIUM, channel, True, hint, QUIET_MS)
-        await self._advertise()
+        await self.start()
 
 
 class Port:

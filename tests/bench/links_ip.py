@@ -1,0 +1,134 @@
+"""TCP and MQTT on this computer; MQTT beside paho with a reading in JSON for each message."""
+
+import asyncio
+import json
+import threading
+import time
+
+import paho.mqtt.client as paho
+import workload
+from peers import Mosquitto, Peer, running, until
+
+from edge_peer.bigpeer.ingress import MqttIngress, listen
+from edge_peer.core.messages import WANTS_ALL
+from edge_peer.host import lan, mqtt
+
+COUNT = 10_000
+LIMIT_S = 60
+WINDOW = 1_000  # messages in flight, for paho
+
+
+async def measure(folder):
+    broker = Mosquitto(folder, f"max_inflight_messages {WINDOW}\nmax_queued_messages 0\n")
+    readings = workload.documents(COUNT, seed=1)
+    try:
+        theirs_s = await asyncio.to_thread(paho_s, broker.port, readings)
+        ours_s, messages = await mqtt_s(broker, readings)
+        return {
+            "lan_documents_per_s": round(COUNT / await lan_s(readings)),
+            "mqtt_documents_per_s": round(COUNT / ours_s),
+            "mqtt_documents_per_message": round(COUNT / messages),
+            "mqtt_times_paho": round(theirs_s / ours_s, 1),
+            "failover_documents_twice": await twice_after_failover(broker, readings),
+        }
+    finally:
+        broker.stop()
+
+
+def paho_s(port, readings):
+    """Publish each reading, QoS 1; return when the subscriber has them all."""
+    count, done = 0, threading.Event()
+
+    def received(client, data, message):
+        nonlocal count
+        count += 1
+        if count == len(readings):
+            done.set()
+
+    clients = [paho.Client(paho.CallbackAPIVersion.VERSION2, name) for name in ("w", "r")]
+    for client in clients:
+        client.max_inflight_messages_set(WINDOW)
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+    writer, reader = clients
+    subscribed = threading.Event()
+    reader.on_subscribe = lambda *_: subscribed.set()
+    reader.on_message = received
+    reader.subscribe("readings", 1)
+    assert subscribed.wait(LIMIT_S)
+    begun_s = time.monotonic()
+    for one in readings:
+        writer.publish("readings", json.dumps(one, separators=(",", ":")), qos=1)
+    assert done.wait(LIMIT_S)
+    took_s = time.monotonic() - begun_s
+    for client in clients:
+        client.disconnect()
+        client.loop_stop()
+    return took_s
+
+
+def filled(readings):
+    board = Peer("board")
+    for start in range(0, len(readings), 1_000):
+        part = readings[start : start + 1_000]
+        board.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": part})
+    return board
+
+
+async def linked(board, module, settings):
+    medium, channel = await module.connect(settings, board.links.local)
+    await board.links.run(medium, channel)
+
+
+async def mqtt_s(broker, readings):
+    """Return the seconds, handshake and all, and how many messages the board has published."""
+    board, big, count = filled(readings), Peer("big", WANTS_ALL), 0
+    publish = mqtt.Broker.publish
+
+    def counted(broker, topic, payload):
+        nonlocal count
+        count += "/to-big/" in topic
+        publish(broker, topic, payload)
+
+    mqtt.Broker.publish = counted
+    try:
+        async with running(MqttIngress(big.links, broker.settings()).run()):
+            begun_s = time.monotonic()
+            async with running(linked(board, mqtt, broker.settings())):
+                await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+            return time.monotonic() - begun_s, count
+    finally:
+        mqtt.Broker.publish = publish
+
+
+async def lan_s(readings):
+    board, big = filled(readings), Peer("big", WANTS_ALL)
+    server = await listen(lambda: [big.links], "127.0.0.1", 0)
+    settings = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+    begun_s = time.monotonic()
+    async with running(linked(board, lan, settings)):
+        await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+    server.close()
+    return time.monotonic() - begun_s
+
+
+async def twice_after_failover(broker, readings):
+    """Cut TCP in the middle; return how many documents went again over MQTT."""
+    board, big, sessions = filled(readings), Peer("big", WANTS_ALL), []
+    board.links.on_open = sessions.append
+    server = await listen(lambda: [big.links], "127.0.0.1", 0)
+    settings = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+
+    def sent(medium):
+        return sum(one.sync.sent_count() for one in sessions if one.medium.name == medium)
+
+    async with (
+        running(MqttIngress(big.links, broker.settings()).run()),
+        running(linked(board, mqtt, broker.settings())),
+    ):
+        await until(lambda: sessions, "MQTT")
+        async with running(linked(board, lan, settings)):
+            await until(lambda: sent("lan") > 0, "TCP to carry some")
+        server.close()
+        await until(lambda: board.store.unsynced_count() == 0, "the rest")
+    return sent("lan") + sent("mqtt") - len(readings)
