@@ -381,10 +381,23 @@ class Sender:
             if len(self._vouched) >= self._known_max:
                 self._vouched = {}
             record = self._gate.voucher(author)
+            if record is not None and self._gate.wants(record[0]) and self._has(record[2]):
+                record = None
             self._vouched[author] = "" if record is None else record[1]
             if record is not None:
                 puts.append((record[0], record[1], arrival, b""))
                 bodies.append(record[2])
+
+    def _has(self, document: "Document") -> bool:
+        """Say whether the neighbour, who is sent all such documents, surely has this one."""
+        known = self._their_knowledge
+        for cell in document.values():
+            seq = known.get(cell.author, 0)
+            if cell.author == self._store.author:
+                seq = max(seq, self._base)
+            if cell.author != self._neighbour and cell.seq > seq:
+                return False
+        return True
 
     def _must_sign(self, collection: str, needed: "Document") -> bool:
         """Say whether this has writes of ours that the neighbour takes only if we sign them."""

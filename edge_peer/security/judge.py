@@ -210,11 +210,12 @@ class Judge:
     def prove(self, gate: "Gate", records: "list[Record]") -> "Generator[None, None, None]":
         """Check the signatures of certificates and batches, in steps, for `judged`."""
         self._batches = {}
+        for collection, id, document in records:  # first, wherever a DELTA has put them
+            found = self._read(id, document) if collection == AUTHORS else None
+            if found is not None and (yield from self._guard.check(found[1])):
+                self.is_proven(id, document)
         for collection, id, document in records:
             if collection == AUTHORS:
-                found = self._read(id, document)
-                if found is not None and (yield from self._guard.check(found[1])):
-                    self.is_proven(id, document)  # what stands behind it is judged by it
                 continue
             for author in set([cell.author for cell in document.values()]):
                 if gate.is_believed and author not in self._rules:

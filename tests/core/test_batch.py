@@ -388,3 +388,18 @@ def test_a_relay_drops_batches_once_they_are_durable():
     linked(gateway, big)
     assert not signed_by(gateway) and not gateway.store.evicted
     assert len(big.rows("readings")) == len(gateway.rows("readings")) == 9
+
+
+def test_certificates_count_wherever_in_a_message_they_stand():
+    app = App()
+    boards = [Peer(app, name, signs=True) for name in ("one", "two")]
+    gateway, big = Peer(app, "gateway", RELAY), Peer(app, "big", BIG_PEER)
+    for board in boards:
+        board.insert("readings", n=1)
+        linked(board, gateway)
+    gate = Line(gateway, big).syncs[1].gate
+    batches_first = [(SIGNED, id, document) for id, document in signed_by(gateway)]
+    records = batches_first + vouched(gateway)
+    for _ in gate.prove(records):
+        pass
+    assert len([one for one in gate.judged(records) if one[0] == "readings"]) == 2
