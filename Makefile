@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -92,6 +92,9 @@ test-browser: setup ## Use the portal as a person does, in the Chromium of this 
 test-postgres: setup ## Run the Big Peer on PostgreSQL, that of this system (Debian: postgresql)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "apt-get install postgresql"; exit 1; }
 	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres.py tests/bigpeer/test_postgres_big.py $(PYTEST_ARGS)
+
+bench-big: setup ## Measure what one Big Peer takes (minutes; BIG_ARGS=--idle 5000)
+	PYTHONPATH=tests $(VENV)/python tests/bench/big.py $(BIG_ARGS)
 
 sim: setup ## Run simulated worlds (SEEDS=40 SEED0=1 WORLD=today, REPLAY=file, more in SIM_ARGS)
 	$(VENV)/python tests/sim/run.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED0),--first $(SEED0)) \

@@ -174,7 +174,7 @@ class Feed:
             return
         self._count(document, live)
         values = self._scalars(document)
-        at_ms = _time_of(values.pop(TIME_FIELD, None)) or heard_ms or now_ms
+        at_ms = time_of(values.pop(TIME_FIELD, None)) or heard_ms or now_ms
         numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
         if numbers:
             self._take_sample(collection, Sample(at_ms, _line_of(values), newest.author, numbers))
@@ -247,7 +247,7 @@ def _drawn(points: list[Point]) -> list[Point]:
     ]
 
 
-def _time_of(ts: float | None) -> float | None:
+def time_of(ts: float | None) -> float | None:
     """Return Unix seconds as milliseconds, unless no clock can have said so."""
     return 1000 * ts if ts is not None and TS_S_MIN <= ts < TS_S_MAX else None
 

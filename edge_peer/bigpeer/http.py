@@ -10,6 +10,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     GET|POST /api/v4/apps          which apps there are, and one more (apps_http.py)
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
+    …/apps/{appID}/retention       for administrators (retention_http.py)
     …/apps/{appID}/devices         for administrators (devices_http.py, admission_http.py)
     POST /api/v4/backup            a copy of everything, while it runs (backup_http.py)
     GET  /health                   {"status": "ok"}; needs no key
@@ -63,6 +64,7 @@ from edge_peer.bigpeer import (
     metrics,
     openapi,
     portal,
+    retention_http,
     webhooks_http,
 )
 from edge_peer.bigpeer.answers import answer, encode, json_response, refused, without_attachments
@@ -135,6 +137,9 @@ def make_app(big: "BigPeer") -> FastAPI:
         ("POST", "/devices/{name}/renew", admission_http.renew, openapi.RENEW),
         ("POST", "/devices/{name}/revoke", admission_http.revoke, openapi.REVOKE_DEVICE),
         ("GET", "/certificates", admission_http.list_certificates, openapi.CERTIFICATES),
+        ("GET", "/retention", retention_http.list_policies, openapi.LIST_RETENTION),
+        ("PUT", "/retention/{collection}", retention_http.put, openapi.PUT_RETENTION),
+        ("DELETE", "/retention/{collection}", retention_http.remove, openapi.REMOVE_RETENTION),
         ("GET", "/webhooks", webhooks_http.list_webhooks, openapi.LIST_WEBHOOKS),
         ("POST", "/webhooks", webhooks_http.create_webhook, openapi.CREATE_WEBHOOK),
         ("DELETE", "/webhooks/{id}", webhooks_http.remove_webhook, openapi.REMOVE_WEBHOOK),

@@ -54,11 +54,11 @@ _STATUSES = {
     404: "it is not here",
     409: "it cannot be: the name is taken, the passphrase is wrong, or the authority elsewhere",
     408: "the request did not arrive whole",
+    412: "the transaction that was asked for has not arrived",
     413: "the request is too large",
     429: "too many requests of this key, or too many wrong keys; Retry-After says when",
     500: "a failure here; nothing is said of it but in the log",
     503: "too much is under way; Retry-After says when",
-    504: "the transaction that was asked for has not arrived",
     507: "the store is full",
 }
 
@@ -104,7 +104,7 @@ EXECUTE: dict[str, Any] = {
     "operation_id": "execute",
     "responses": {
         200: {"description": "what the statement found or wrote", **_json(_ANSWER)},
-        **_errors(400, 401, 403, 408, 413, 500, 504, 507),
+        **_errors(400, 401, 403, 408, 412, 413, 500, 507),
     },
     "openapi_extra": {"parameters": _HEADERS, "requestBody": {"required": True, **_json(_REQUEST)}},
 }
@@ -116,7 +116,7 @@ OBSERVE: dict[str, Any] = {
     "operation_id": "observe",
     "responses": {
         200: {"description": "events: result, change, …, error (live.py)", "content": _EVENTS},
-        **_errors(400, 401, 403, 408, 413, 500, 504),
+        **_errors(400, 401, 403, 408, 412, 413, 500),
     },
     "openapi_extra": {"parameters": _HEADERS, "requestBody": {"required": True, **_json(_REQUEST)}},
 }
@@ -389,6 +389,61 @@ LIST_DEAD: dict[str, Any] = {
         **_errors(401, 403, 404, 500),
     },
     "openapi_extra": {"parameters": [_APP, _ID]},
+}
+
+# Retention
+
+_NAMES = {"type": "array", "items": {"type": "string"}, "maxItems": 32}
+_POLICY = {
+    "type": "object",
+    "required": ["keepDays"],
+    "additionalProperties": False,
+    "properties": {
+        "keepDays": {"type": "number", "exclusiveMinimum": 0, "maximum": 36500},
+        "rollUp": {
+            "type": ["object", "null"],
+            "required": ["everyS", "fields", "into"],
+            "additionalProperties": False,
+            "properties": {
+                "everyS": {"type": "integer", "minimum": 1, "maximum": 31622400},
+                "fields": _NAMES,
+                "by": _NAMES,
+                "into": {"type": "string"},
+            },
+        },
+    },
+}
+_COLLECTION = _path_parameter("collection", "whose documents it is about")
+LIST_RETENTION: dict[str, Any] = {
+    "summary": "Say how long documents stay",
+    "operation_id": "list_retention",
+    "responses": {
+        200: {
+            "description": "policies by collection; what is not named stays",
+            **_json(_object(policies={"type": "object", "additionalProperties": _POLICY})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
+}
+PUT_RETENTION: dict[str, Any] = {
+    "summary": "Let documents of a collection go, or be rolled up, after some time",
+    "operation_id": "put_retention",
+    "responses": {
+        200: {"description": "the policy", **_json(_POLICY)},
+        **_errors(400, 401, 403, 404, 408, 413, 500),
+    },
+    "openapi_extra": {
+        "parameters": [_APP, _COLLECTION],
+        "requestBody": {"required": True, **_json(_POLICY)},
+    },
+}
+REMOVE_RETENTION: dict[str, Any] = {
+    "summary": "Keep documents of a collection",
+    "operation_id": "remove_retention",
+    "status_code": 204,
+    "responses": {204: {"description": "they stay"}, **_errors(401, 403, 404, 500)},
+    "openapi_extra": {"parameters": [_APP, _COLLECTION]},
 }
 
 # Devices

@@ -66,7 +66,7 @@ async def wait_for_transaction(big: "Tenant", headers: Mapping[str, str]) -> Non
             await big.wait_for_transaction(int(text))
     except TimeoutError as error:
         reached = f"this Big Peer has reached transaction {big.transaction_id()}, not {text}"
-        raise Refusal(504, "behind", reached) from error
+        raise Refusal(412, "behind", reached) from error
 
 
 def _refuse_constant(name: str) -> None:

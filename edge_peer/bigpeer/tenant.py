@@ -16,6 +16,7 @@ from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
 from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
+from edge_peer.bigpeer.retention import Retention
 from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sightings import Sightings
 from edge_peer.bigpeer.vault import Vault
@@ -72,6 +73,7 @@ class Tenant:
         self.authority = folder / settings.APP_FOLDER  # where it lies, if it is here
         has_authority = self.authority.exists()
         self._registrar = Registrar(self.authority, self.guard) if has_authority else None
+        self.retention = Retention(self)
         self.signing = asyncio.Lock()  # with the authority's key (admission.py)
         self._committed = asyncio.Event()
         self.store.on_commit(lambda puts, gone: self._committed.set())
@@ -123,6 +125,7 @@ class Tenant:
         """Begin what never ends."""
         tasks = [asyncio.create_task(self.deliverer.run())]
         tasks.append(asyncio.create_task(self.sightings.run()))
+        tasks.append(asyncio.create_task(self.retention.run()))
         if mqtt is not None:
             tasks.append(asyncio.create_task(ingress.MqttIngress(self.links, mqtt).run()))
         if self._registrar is not None:

@@ -112,6 +112,8 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
         "apps/{appID}/devices",
         "apps/{appID}/devices/{name}/renew",
         "apps/{appID}/devices/{name}/revoke",
+        "apps/{appID}/retention",
+        "apps/{appID}/retention/{collection}",
         "apps/{appID}/keys",
         "apps/{appID}/keys/{id}",
     )
@@ -239,7 +241,7 @@ def test_a_transaction_that_does_not_come_is_not_waited_for_long(server, monkeyp
     monkeypatch.setattr(requests, "TRANSACTION_WAIT_S", 0.01)
     select = {"statement": "SELECT * FROM nobody"}
     response = server.post(select, **{"X-EDGE-TXN-ID": "999999999999"})
-    assert "999999999999" in refused(response, 504, "behind")["description"]
+    assert "999999999999" in refused(response, 412, "behind")["description"]
     assert response.json()["transactionId"] == server.big.transaction_id()
 
 
