@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -84,6 +84,10 @@ test-bluez: bluez-vm ## Sync over a real BlueZ and kernel, in the virtual machin
 	PYTHONPATH=tools BLUEZ_VM=1 $(VENV)/pytest tests/rigs/vm $(PYTEST_ARGS)
 
 test-all: test test-pico test-bluez ## Run every test there is but the browser's (many minutes)
+
+hil: setup ## Try a board on the desk: BOARD=RPI_PICO PORT=its USB, UART=an adapter at its link
+	HIL_BOARD=$(BOARD) HIL_PORT=$(PORT) HIL_UART=$(UART) HIL_CODE=$(CODE) \
+	    $(VENV)/pytest tests/hardware/test_hil.py $(PYTEST_ARGS)
 
 test-browser: setup ## Use the portal as a person does, in the Chromium of this system (BROWSER=program)
 	$(VENV)/python -m pip install --quiet playwright==1.65.2

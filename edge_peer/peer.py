@@ -365,6 +365,22 @@ class SmallPeer:
             for one in self._guard.refusals.kept
         ]
 
+    @property
+    def app_id(self) -> bytes:
+        """The app's; b"" for a peer without an identity."""
+        keyring = self._links.local.keyring
+        return b"" if keyring is None else keyring.app_id
+
+    async def verify(self, signature: bytes, message: bytes) -> bool:
+        """Return whether the app's authority has signed a message; others have their turns."""
+        steps = self._links.local.keyring.verify(signature, message)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return bool(end.value)
+            await asyncio.sleep(0)
+
     async def run(self) -> None:
         """Sync over every configured link, for ever."""
         tasks = [asyncio.create_task(self._keep(link)) for link in self._config.links]

@@ -48,13 +48,13 @@ def run(slot: str, with_app: bool, config: str = "edge.json") -> None:
         raise
     except Exception as error:  # MemoryError, StorageError: a fresh start may help
         write_crash("edge-peer", error)
-        _reset()
+        reset()
 
 
 async def _main(slot: str, with_app: bool, config: str) -> None:
     peer = SmallPeer.open(config)
     jobs = [peer.run(), _supervise(peer, slot)]
-    jobs += [_watch(), _blink(peer), _join()]
+    jobs += [_watch(), _blink(peer), _join(), _update(peer, slot)]
     if with_app:
         jobs.append(_keep_app(peer))
     else:
@@ -83,13 +83,23 @@ async def _keep_app(peer: SmallPeer) -> None:
         retry_s = min(2 * retry_s, RETRY_S_MAX)
 
 
+async def _update(peer: SmallPeer, slot: str) -> None:
+    """Follow updates where board.json says so: it takes heap that not every board has."""
+    import json
+
+    if json.loads(read_file("board.json") or "{}").get("updates") and slot in ("a", "b"):
+        from updating import follow
+
+        await follow(peer, slot)
+
+
 async def _supervise(peer: SmallPeer, slot: str) -> None:
     """Say what happened before this start, and when this one has gone well."""
     tell_crash(peer)
-    rolled_back = _read("rolled_back")
+    rolled_back = read_file("rolled_back")
     if rolled_back:
-        _tell(peer, {"what": "rolled back", "slot": rolled_back})
-        _remove("rolled_back")
+        tell(peer, {"what": "rolled back", "slot": rolled_back})
+        remove_file("rolled_back")
     waited_s = 0
     is_synced = False
     while True:
@@ -99,13 +109,13 @@ async def _supervise(peer: SmallPeer, slot: str) -> None:
             is_synced = True
             print("edge-peer: synced")  # `edge-peer flash` waits for it
         if waited_s == WELL_S:
-            _remove("starts")
-        is_on_trial = _read("trial")[:1] == slot
+            remove_file("starts")
+        is_on_trial = read_file("trial")[:1] == slot
         if is_on_trial and is_synced:
-            _write("slot", slot)
-            _remove("trial")
+            write_file("slot", slot)
+            remove_file("trial")
         elif is_on_trial and waited_s >= TRIAL_S_MAX:
-            _reset()
+            reset()
         elif is_synced and not is_on_trial and waited_s >= WELL_S:
             return
 
@@ -120,17 +130,17 @@ def write_crash(who: str, error: Exception) -> None:
     text = io.StringIO()
     sys.print_exception(error, text)
     print("edge-peer: %s failed: %s" % (who, text.getvalue()))
-    _write(CRASH_PATH, "%s\n%s" % (who, text.getvalue()[-CRASH_BYTES_MAX:]))
+    write_file(CRASH_PATH, "%s\n%s" % (who, text.getvalue()[-CRASH_BYTES_MAX:]))
 
 
 def tell_crash(peer: SmallPeer) -> None:
     """Move what is kept of a crash into the store."""
-    who, _, text = _read(CRASH_PATH).partition("\n")
-    if who and _tell(peer, {"what": who, "text": text}):
-        _remove(CRASH_PATH)
+    who, _, text = read_file(CRASH_PATH).partition("\n")
+    if who and tell(peer, {"what": who, "text": text}):
+        remove_file(CRASH_PATH)
 
 
-def _tell(peer: SmallPeer, fields: "dict[str, Any]") -> bool:
+def tell(peer: SmallPeer, fields: "dict[str, Any]") -> bool:
     fields["device"] = peer.name
     try:
         peer.execute("INSERT INTO %s DOCUMENTS (:c)" % CRASHES, {"c": fields})
@@ -171,7 +181,7 @@ def _feed_at_prompt() -> None:
 
 async def _join() -> None:
     """Join the Wi-Fi that wifi.json names, and join it again whenever it is lost."""
-    text = _read("wifi.json")
+    text = read_file("wifi.json")
     if not text:
         return
     import json
@@ -197,7 +207,7 @@ async def _blink(peer: SmallPeer) -> None:
 
         from machine import Pin
 
-        led = Pin(json.loads(_read("board.json"))["led"], Pin.OUT)
+        led = Pin(json.loads(read_file("board.json"))["led"], Pin.OUT)
     except (ImportError, KeyError, ValueError):
         return
     while True:
@@ -206,7 +216,7 @@ async def _blink(peer: SmallPeer) -> None:
             await asyncio.sleep_ms(ms)
 
 
-def _reset() -> None:
+def reset() -> None:
     try:
         from machine import reset
     except ImportError:
@@ -214,7 +224,7 @@ def _reset() -> None:
     reset()
 
 
-def _read(path: str) -> str:
+def read_file(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()
@@ -222,7 +232,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _write(path: str, text: str) -> None:
+def write_file(path: str, text: str) -> None:
     """Replace a file as a whole; a full flash is no reason to stop."""
     try:
         with open(path + ".new", "w") as file:
@@ -232,7 +242,7 @@ def _write(path: str, text: str) -> None:
         print("edge-peer: cannot write %s: %s" % (path, error))
 
 
-def _remove(path: str) -> None:
+def remove_file(path: str) -> None:
     try:
         os.remove(path)
     except OSError:

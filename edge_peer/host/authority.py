@@ -27,6 +27,7 @@ from edge_peer.security.identity import Identity, app_id_of
 KEY_FILE = "authority.json"
 LEDGER_FILE = "ledger.db"
 SUFFIX = ".app"
+UPDATE_CONTEXT = b"edge-update"  # flash/updating.py
 NAME_CHARS_MAX = 64
 DAY_S = 86_400
 SKEW_S = 3_600  # a certificate begins so much earlier, for clocks that are late
@@ -140,6 +141,11 @@ class App:
             raise ConfigError(f"no certificate has a serial as high as {floor} yet")
         valid = [one.certificate for one in self.ledger.all() if one.revoked_s is None]
         return self._revoke([one.serial for one in valid if one.serial < floor], now_s, floor)
+
+    def sign_update(self, number: int, digest: bytes) -> bytes:
+        """Sign an archive of code by its SHA-256 (flash/updating.py); a number is used once."""
+        content = self.app_id + number.to_bytes(4, "big") + digest
+        return self._sign(UPDATE_CONTEXT + hashlib.sha256(content).digest())
 
     def _named(self, name: str) -> list[Issued]:
         found = self.ledger.named(name)

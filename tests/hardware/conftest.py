@@ -10,4 +10,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(os.path.dirname(__file__)):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.skipif("VIRTUAL_PICO" not in os.environ, reason=reason))
+            name, why = "VIRTUAL_PICO", reason
+            if item.path.name == "test_hil.py":
+                name, why = "HIL_PORT", "needs a board: run `make hil`"
+            item.add_marker(pytest.mark.skipif(name not in os.environ, reason=why))

@@ -8,7 +8,7 @@ import pytest
 
 from edge_peer.config import LINK_KINDS
 from edge_peer.core.errors import ConfigError
-from edge_tools import boards, fit, image, uf2
+from edge_tools import boards, bundle, fit, image, uf2
 from edge_tools.manifest import flashed_files
 from edge_tools.places import BOARDS, MANIFEST
 from edge_tools.places import FLASHED as FLASHED_FOLDER
@@ -57,7 +57,7 @@ def test_a_sensor_with_its_code_in_firmware_fits(board):
 @pytest.mark.parametrize("board", FLASHED, ids=ids(FLASHED))
 def test_its_firmware_carries_what_a_board_needs(board):
     carried = set(flashed_files(board.folder / "manifest.py"))
-    assert carried == {*flashed_files(MANIFEST), FLASHED_FOLDER / "running.py"}
+    assert carried == {*flashed_files(MANIFEST), *(FLASHED_FOLDER / name for name in bundle.BESIDE)}
 
 
 def test_every_link_more_takes_heap():

@@ -26,6 +26,7 @@ TEARS = ("nothing", "half", "all but the last byte", "all", "some cells")
 START_LIMIT_S = 120
 RUN_LIMIT_S = 600
 CUT_CODE = 9  # how the emulator ends after a power cut
+RESET_CODE = 8
 
 INTERRUPT = b"\r\x03\x03"
 RAW_REPL = b"\x01"
@@ -35,6 +36,10 @@ RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 
 class PicoError(Exception):
     """The program on the board raised an error, or the board hangs."""
+
+
+class Reset(Exception):
+    """The board has reset itself; the same flash can be started again."""
 
 
 class PowerCut(Exception):
@@ -174,6 +179,8 @@ class Pico:
         if code == CUT_CODE and cuts:
             printed = self._output.decode(errors="replace").replace("\r\n", "\n")
             return PowerCut(printed.removeprefix("OK"), cuts[0])
+        if code == RESET_CODE:
+            return Reset(self._output.decode(errors="replace"))
         return PicoError(f"the emulator ended with {code}: {self._events} {self._event_text!r}")
 
     def _read_output(self, pipe: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_peer import SmallPeer
 from edge_peer.core.errors import EdgeError
+from edge_peer.core.kinds import Attachment
 from edge_peer.host import private_file
 from edge_tools.cable import Cable
 
@@ -24,9 +25,10 @@ CALL_LIMIT_S = 60
 class Gateway:
     """It runs in a thread and an event loop of its own."""
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        """identity: the text of a relay's identity.json."""
+    def __init__(self, folder: Path, identity: str, port: str = "") -> None:
+        """identity: the text of a relay's identity.json. port: a real one, for a real board."""
         self._folder = folder
+        self._port = port
         private_file.write(folder / "gateway.identity.json", identity, force=True)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
@@ -49,6 +51,12 @@ class Gateway:
     def rows(self, collection: str) -> list:
         return self.execute(f"SELECT * FROM {collection}")
 
+    def attach(self, data: bytes) -> Attachment:
+        async def call() -> Attachment:
+            return self._peer.attach(data)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(CALL_LIMIT_S)
+
     async def _execute(self, statement: str, arguments: "dict | None") -> list:
         return self._peer.execute(statement, arguments or {}).items
 
@@ -65,7 +73,7 @@ class Gateway:
                     "identity": "gateway.identity.json",
                     "relay": True,
                     "storage": {"path": "gateway.db"},
-                    "links": [{"kind": "serial", "port": cable.paths[1]}],
+                    "links": [{"kind": "serial", "port": self._port or cable.paths[1]}],
                 }
             )
         )

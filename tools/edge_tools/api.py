@@ -1,6 +1,7 @@
 """The Big Peer's HTTP API, as a program uses it."""
 
 import json
+import secrets
 import urllib.error
 import urllib.request
 from typing import Any
@@ -23,15 +24,33 @@ class Client:
             json.dumps({"statement": statement, "args": arguments or {}}).encode(),
             {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
         )
+        items: list[Any] = self._answer(request)["items"]
+        return items
+
+    def _answer(self, request: urllib.request.Request) -> Any:
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-                answer = json.load(response)
+                return json.load(response)
         except urllib.error.HTTPError as error:
             raise ApiError(f"the Big Peer refused ({error.code}): {_reason(error)}") from error
         except (OSError, ValueError) as error:
             raise ApiError(f"no answer from {self.url}: {error}") from error
-        items: list[Any] = answer["items"]
-        return items
+
+    def upload(self, data: bytes, type: str) -> dict[str, Any]:
+        """Store an attachment; return its token, for a document. Raises ApiError."""
+        edge = secrets.token_hex(16)
+        head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n'
+        body = f"{head}Content-Type: {type}\r\n\r\n".encode() + data
+        request = urllib.request.Request(
+            f"{self.url}/api/v4/attachments/upload",
+            body + f"\r\n--{edge}--\r\n".encode(),
+            {
+                "Authorization": f"Bearer {self.key}",
+                "Content-Type": f"multipart/form-data; boundary={edge}",
+            },
+        )
+        token: dict[str, Any] = self._answer(request)
+        return token
 
     def is_up(self) -> bool:
         try:

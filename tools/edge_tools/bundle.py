@@ -42,7 +42,7 @@ FORMAT = 1
 SUFFIX = ".bundle"
 INDEX = "bundle.json"
 SLOT = "a"
-RUNNING = "running.py"
+BESIDE = ("running.py", "updating.py")
 IDENTITY = "identity.json"
 TABLE = "identity.keys/table"  # with it a board checks a certificate in half the time
 IDENTITY_BYTES_MAX = 1024
@@ -96,11 +96,17 @@ def files(plan: Plan) -> dict[str, bytes]:
     Raises ConfigError, and DoesNotFit after showing what takes how much.
     """
     check(plan)
-    pins = {name: plan.board.pins[name] for name in ("safe_mode", "led") if name in plan.board.pins}
+    about: dict[str, Any] = {
+        "name": plan.board.name,
+        "updates": "attachments" in plan.config["storage"],
+    }
+    about |= {
+        name: plan.board.pins[name] for name in ("safe_mode", "led") if name in plan.board.pins
+    }
     found = {
         "boot.py": (FLASHED / "boot.py").read_bytes(),
         "main.py": (FLASHED / "main.py").read_bytes(),
-        "board.json": _json(pins),
+        "board.json": _json(about),
         "edge.json": _json(plan.config),
     }
     if plan.wifi:
@@ -116,7 +122,7 @@ def runtime(board: Board, links: list[str]) -> dict[str, bytes]:
     """Return edge-peer itself, with the code of these links and of no others."""
     wanted = {kind: kind in links for kind in option_defaults(MANIFEST) if kind in LINK_KINDS}
     names = {path.relative_to(ROOT): path for path in flashed_files(MANIFEST, **wanted)}
-    names[Path(RUNNING)] = FLASHED / RUNNING
+    names |= {Path(name): FLASHED / name for name in BESIDE}
     return {
         f"{SLOT}/{name.with_suffix('.mpy').as_posix()}": compile_mpy(
             path.read_text(), name.as_posix(), board.processor

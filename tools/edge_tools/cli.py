@@ -39,9 +39,7 @@ app.add_typer(authority_cli.apps, name="app")
 app.add_typer(authority_cli.devices, name="device")
 app.add_typer(big_cli.app, name="big")
 app.add_typer(fleet_cli.boards, name="boards")
-for command in (
-    fleet_cli.provision, fleet_cli.flash, fleet_cli.deploy, fleet_cli.monitor, fleet_cli.doctor
-):  # fmt: skip
+for command in fleet_cli.COMMANDS:
     app.command()(command)
 
 

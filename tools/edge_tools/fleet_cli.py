@@ -204,6 +204,40 @@ def flash(
         work.one(bundle, port, firmware, options)
 
 
+def update(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles, or folders of them.")],
+    big: Annotated[str, typer.Option(metavar="URL", help="The Big Peer's API.")],
+    key: Annotated[
+        str, typer.Option(envvar="EDGE_PEER_KEY", help="Of that API; better in EDGE_PEER_KEY.")
+    ],
+    app: Annotated[
+        Path | None,
+        typer.Option("--app", metavar="FOLDER", help="The app, NAME.app; else the only one here."),
+    ] = None,
+    only: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Devices with such names, as pump-*.")
+    ] = "*",
+    percent: Annotated[
+        int, typer.Option(min=1, max=100, help="So many of them; 30 takes all that 10 took.")
+    ] = 100,
+) -> None:
+    """
+    Send new code to devices over the mesh: the application, and what else is in a slot.
+
+    Make the bundles anew with `provision`, then say which devices get theirs. A device
+    fetches it beside its work, takes it if the app's authority has signed it, and goes back
+    to what it had if the new one does not sync; `__crashes` tells of that.
+
+    It works where edge-peer's own code is in the firmware (--code firmware).
+
+    Example: `edge-peer update fleet/ --big http://127.0.0.1:8080 --percent 10`
+    """
+    from edge_tools import update as work
+    from edge_tools.api import Client
+
+    work.run(bundles, app, Client(big, key), only, percent)
+
+
 def deploy(
     target: Annotated[str, typer.Argument(metavar="USER@HOST", help="As ssh takes it.")],
     bundle: Annotated[Path, typer.Argument(help="NAME.bundle of a Raspberry Pi.")],
@@ -250,3 +284,6 @@ def doctor(
 
     if not work.run(port):
         raise typer.Exit(1)
+
+
+COMMANDS = (provision, flash, update, deploy, monitor, doctor)

@@ -37,6 +37,8 @@ LINUX = "linux"  # the port of boards that are computers
 PINNED_FOLDER = "/edge_log"
 SYNC_PORT = 7700
 MQTT_PORT = 1883
+UPDATE_BYTES_MAX = 40_000  # of the store, for an application on its way
+UPDATE_SHARE = 6
 WIFI_VARIABLE = "EDGE_PEER_WIFI_PASSWORD"  # not an option: others see those
 NAME_BYTES_MAX = 24  # of a certificate
 
@@ -152,7 +154,11 @@ def _storage(request: Request, board: boards.Board) -> dict[str, Any]:
     blocks = request.blocks or str(board.limits["log_block_count"])
     if not blocks.isdigit() or not int(blocks):
         raise ConfigError(f"blocks is a number, not {blocks!r}")
-    return storage | {"pinned": PINNED_FOLDER, "blocks": int(blocks)}
+    storage |= {"pinned": PINNED_FOLDER, "blocks": int(blocks)}
+    if request.code == "firmware":  # then new code is small enough to come over the mesh
+        share = min(UPDATE_BYTES_MAX, int(blocks) * boards.BLOCK_BYTES // UPDATE_SHARE)
+        storage["attachments"] = {"quota_bytes": share}
+    return storage
 
 
 def _links(request: Request, board: boards.Board) -> list[dict[str, Any]]:

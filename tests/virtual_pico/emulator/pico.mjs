@@ -11,7 +11,7 @@ A Raspberry Pi Pico on rp2040js:
 FILE is the whole flash, firmware and file system. With --die-after N the power fails
 in the N-th erase or program from the start, which leaves behind what KIND says
 (nothing, half, "all but the last byte", all, "some cells"); the exit code is then 9.
-A TTY is what a port is wired to, such as one end of a pty.
+A reset, by the watchdog or asked for, ends it with code 8. A TTY is what a port is wired to, such as one end of a pty.
 
 Time is virtual: it passes with executed instructions at 125 MHz, and jumps to the next
 alarm while the board sleeps. Flash costs none, and code in flash runs as if in RAM.
@@ -31,6 +31,7 @@ const FLASH_SIZE = 2 * 1024 * 1024;
 const STACK_TOP = 0x20041f00;
 const CYCLE_NS = 1e9 / 125e6;
 const CUT = 9;
+const RESET = 8;
 const FAULT = 3;
 const INSTRUCTIONS_PER_SLICE = 200_000; // between two looks at stdin
 const INSTRUCTIONS_PER_TICK = 8; // the clock need not be exact to the nanosecond
@@ -103,6 +104,12 @@ installBootrom(mcu, {
     end(FAULT);
   },
 });
+
+// A reset begins with a new process: whoever runs this one starts it again.
+mcu.peripherals[0x40058].onWatchdogTrigger = () => {
+  tell('reset');
+  end(RESET);
+};
 
 // What rp2040js 1.4.1 lacks
 
