@@ -4,7 +4,11 @@ A serial port as a link: USB, a UART, a pty.
     {"kind": "serial", "port": "/dev/ttyACM0", "baud": 115200}
     {"kind": "serial", "ports": ["/dev/ttyACM*", "/dev/ttyUSB*"]}
 
+    {"kind": "serial", "port": "/dev/ttyUSB0", "baud": 115200, "bus": "controller"}
+
 The second one takes every port that such a pattern names, as they are plugged in and pulled.
+The third is a line that many share (RS-485, a radio modem; transport/bus.py): one station is
+its "controller", the others each a "node".
 """
 
 import asyncio
@@ -36,11 +40,14 @@ def label(settings: dict[str, Any]) -> str:
 
 def finds(settings: dict[str, Any]) -> bool:
     """Return whether `keep` finds the neighbours, or `connect` has one."""
-    return "ports" in settings
+    return "ports" in settings or "bus" in settings
 
 
 async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
-    """Run a link over each port that is there, for ever. Raises ConfigError."""
+    """Run links over a shared line, or over each port that is there. Raises ConfigError."""
+    if "bus" in settings:
+        await _share(settings, links, system)
+        return
     patterns = settings["ports"]
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
         raise ConfigError('"ports" of a serial link is a list such as ["/dev/ttyACM*"]')
@@ -57,6 +64,20 @@ async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _share(settings: dict[str, Any], links: Any, system: Any) -> None:
+    """Be a station of a shared line, until the port is gone; raises OSError then."""
+    from edge_peer.transport import bus_pump
+
+    if settings["bus"] not in ("controller", "node"):
+        raise ConfigError('"bus" of a serial link is "controller" or "node"')
+    baud = settings.get("baud", BAUD)
+    stream = _open(settings)
+    try:
+        await bus_pump.run(settings, links, system, stream, baud)
+    finally:
+        stream.close()
 
 
 async def _keep_port(settings: dict[str, Any], links: Any, system: Any) -> None:
@@ -79,14 +100,18 @@ async def _keep_port(settings: dict[str, Any], links: Any, system: Any) -> None:
 
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
     """Open the port for this process alone; raises OSError when it is not there or taken."""
+    stream = _open(settings)
+    return MEDIUM, StreamChannel(stream, stream, MEDIUM.frame_size_max)
+
+
+def _open(settings: dict[str, Any]) -> "SerialStream":
     port = settings.get("port")
     if not isinstance(port, str):
         raise ConfigError('a serial link needs its port, such as "/dev/ttyACM0"')
     try:
-        stream = SerialStream(port, settings.get("baud", BAUD))
+        return SerialStream(port, settings.get("baud", BAUD))
     except OSError as error:
         raise OSError(f"{error}{_hint(error)}") from error
-    return MEDIUM, StreamChannel(stream, stream, MEDIUM.frame_size_max)
 
 
 def _hint(error: OSError) -> str:

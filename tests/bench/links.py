@@ -26,6 +26,7 @@ import links_serial  # noqa: E402
 GOALS = {
     "serial_goodput_percent": ">= 85",
     "serial_documents_per_s": None,
+    "bus_goodput_percent": ">= 60",
     "ble_247_goodput_percent": ">= 80",
     "ble_23_goodput_percent": ">= 60",
     "ble_documents_per_s": None,

@@ -1,14 +1,18 @@
-"""A serial line of 115,200 baud, in virtual time (sync_serial.py)."""
+"""A serial line of 115,200 baud in virtual time (sync_serial.py), and a shared one of ptys."""
 
 import os
+import time
 
-from peers import Peer
+from peers import Peer, running, until
+from rigs.serial_bus import SerialBus
 from sync_serial import Line
 
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.host import serial, system
 
 BYTES_PER_S = 11_520  # 115,200 baud, a start and a stop bit each
 COUNT, SIZE = 600, 200
+NODE_COUNT, NODE_DOCUMENTS = 8, 50
 
 
 async def measure(folder):
@@ -20,7 +24,30 @@ async def measure(folder):
     return {
         "serial_goodput_percent": round(100 * COUNT * SIZE / took_s / BYTES_PER_S),
         "serial_documents_per_s": round(COUNT / took_s),
+        "bus_goodput_percent": await bus_goodput_percent(),
     }
+
+
+async def bus_goodput_percent():
+    """All nodes have documents at once, their links being open."""
+    bus, gateway = SerialBus(NODE_COUNT + 1), Peer("gateway", WANTS_UNDURABLE | RELAYS)
+    nodes = [Peer(f"node{number}") for number in range(NODE_COUNT)]
+
+    def station(peer, path, role):
+        return serial.keep({"port": path, "bus": role}, peer.links, system)
+
+    stations = [station(gateway, bus.paths[0], "controller")]
+    stations += [station(*one, "node") for one in zip(nodes, bus.paths[1:], strict=True)]
+    total = NODE_COUNT * NODE_DOCUMENTS
+    async with running(*stations):
+        await until(lambda: len(gateway.links.status()) == NODE_COUNT, "all links")
+        for node in nodes:
+            put(node, NODE_DOCUMENTS)
+        begun_s = time.monotonic()
+        await until(lambda: gateway.store.log.totals("readings")[0] == total, "all documents")
+        took_s = time.monotonic() - begun_s
+    bus.close()
+    return round(100 * total * SIZE / took_s / BYTES_PER_S)
 
 
 def put(peer, count, size=SIZE):
