@@ -220,7 +220,7 @@ def _of_host(
 async def _execute(big: "Tenant", request: Request, key: Key) -> Response:
     statement, arguments = statement_in(await body_of(request))
     await wait_for_transaction(big, request.headers)
-    done = _run(big, key, statement, blobs.with_tokens(arguments))
+    done = await _run(big, key, statement, blobs.with_tokens(arguments))
     if len(done["items"]) > ENCODED_INLINE_COUNT_MAX:
         return json_response(await asyncio.to_thread(encode, done))
     return json_response(encode(done))
@@ -236,9 +236,14 @@ async def _download(big: "Tenant", request: Request, key: Key) -> Response:
     return await blobs.download(big, request.path_params["id"], key.permissions)
 
 
-def _run(big: "Tenant", key: Key, statement: str, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _run(
+    big: "Tenant", key: Key, statement: str, arguments: dict[str, Any]
+) -> dict[str, Any]:
     try:
-        result = big.execute(statement, arguments, key.permissions)
+        if statement.lstrip()[:6].upper() == "SELECT":
+            result = await big.select(statement, arguments, key.permissions)
+        else:
+            result = big.execute(statement, arguments, key.permissions)
     except QueryError as error:
         raise Refusal(400, "query", str(error), error.column) from error
     except RecursionError as error:

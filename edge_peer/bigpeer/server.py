@@ -5,8 +5,7 @@ To its neighbours it is a peer like any other, one that wants everything, never
 evicts, and whose knowledge is therefore what is durable. One process: the
 stores of its apps (tenant.py), sync over TCP and MQTT (ingress.py), the HTTP API (http.py)
 and the portal (portal.py), all in one event loop. So whatever takes long in one of them makes the
-others wait: a statement, above all a SELECT that must look at a whole large
-collection, holds the loop until it is done.
+others wait; a SELECT does not (slices.py).
 """
 
 import asyncio

@@ -10,7 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from edge_peer.bigpeer import backup, ingress, settings, stores
+from edge_peer.bigpeer import backup, ingress, settings, slices, stores
 from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
@@ -65,6 +65,8 @@ class Tenant:
         self.streams = Streams()
         self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
+        self._sliced: Any = slices.Sliced(self.store)
+        self._selecting = Executor(self._sliced, codec)
         self.links = Links(
             Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
         )
@@ -102,6 +104,15 @@ class Tenant:
         if permissions == EVERYTHING:
             return self._executor.execute(statement, arguments)
         return ScopedExecutor(self.store, codec, permissions).execute(statement, arguments)
+
+    async def select(
+        self, statement: str, arguments: dict[str, Any], permissions: Permissions
+    ) -> Result:
+        """Run a SELECT as `execute` does, while everybody else has their turn."""
+        executor = self._selecting
+        if permissions != EVERYTHING:
+            executor = ScopedExecutor(self._sliced, codec, permissions)
+        return await slices.run(lambda: executor.execute(statement, arguments))
 
     def transaction_id(self) -> int:
         """Return the number of the newest change; it only rises."""
