@@ -47,9 +47,12 @@ def turn() -> None:
         parent.switch()
 
 
-class Sliced:
-    """A store whose scans take turns; all else is the store's."""
+def sliced(store: "Store") -> Any:
+    """Return the same store, with scans that take turns."""
+    return _Sliced(store)
 
+
+class _Sliced:
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._count = 0

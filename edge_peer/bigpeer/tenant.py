@@ -65,7 +65,7 @@ class Tenant:
         self.streams = Streams()
         self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
-        self._sliced: Any = slices.Sliced(self.store)
+        self._sliced = slices.sliced(self.store)
         self._selecting = Executor(self._sliced, codec)
         self.links = Links(
             Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
