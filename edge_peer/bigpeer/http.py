@@ -13,6 +13,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     …/apps/{appID}/retention       for administrators (retention_http.py)
     …/apps/{appID}/devices         for administrators (devices_http.py, admission_http.py)
     POST /api/v4/backup            a copy of everything, while it runs (backup_http.py)
+    GET  /sync                     a WebSocket for peers (websocket.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
     GET  /openapi.json             this, for programs
@@ -51,6 +52,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from edge_peer.bigpeer import (
     access,
@@ -66,6 +68,7 @@ from edge_peer.bigpeer import (
     portal,
     retention_http,
     webhooks_http,
+    websocket,
 )
 from edge_peer.bigpeer.answers import answer, encode, json_response, refused, without_attachments
 from edge_peer.bigpeer.headers import Headers
@@ -163,6 +166,10 @@ def make_app(big: "BigPeer") -> FastAPI:
         assert isinstance(error, HTTPException)
         return refused(Refusal(error.status_code, "request", str(error.detail)), None)
 
+    async def sync(socket: WebSocket) -> None:
+        await websocket.serve(big.served, socket)
+
+    app.add_api_websocket_route(websocket.PATH, sync)
     app.add_exception_handler(HTTPException, http_error)
     app.get("/health", **openapi.HEALTH)(health)
     app.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)(nothing)

@@ -3,7 +3,8 @@ TCP as a link: to a Big Peer, or to another peer that listens.
 
     {"kind": "lan", "host": "big.example", "port": 7700, "deflate": true}
 
-Without a host it finds the peers of its app on this network: discovery.py.
+Without a host it finds the peers of its app on this network: discovery.py. With a "url" it
+speaks WebSocket: websocket.py.
 """
 
 import asyncio
@@ -36,12 +37,14 @@ PLAIN, MEDIUM = Plain(*SIZES), Deflating(*SIZES)
 
 
 def label(settings: dict[str, Any]) -> str:
+    if "url" in settings:
+        return str(settings["url"])
     return f"tcp {settings.get('host')}:{settings.get('port', PORT)}"
 
 
 def finds(settings: dict[str, Any]) -> bool:
     """Return whether `keep` finds the neighbours, or `connect` has one."""
-    return "host" not in settings
+    return "host" not in settings and "url" not in settings
 
 
 async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
@@ -51,8 +54,12 @@ async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
     await Discovery(settings, links, system).run()
 
 
-async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
+async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Any]:
     """Raises OSError when nobody answers."""
+    if "url" in settings:
+        from edge_peer.host import websocket
+
+        return await websocket.connect(settings, local, MEDIUM)
     host, port = settings.get("host"), settings.get("port", PORT)
     deflate = settings.get("deflate", True)
     if not isinstance(host, str) or not isinstance(port, int):
