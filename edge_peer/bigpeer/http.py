@@ -7,6 +7,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
          {"id": 32 hexadecimal digits, "len": bytes, "type": media type}
     GET  /api/v4/attachments/ID    what was uploaded, or came from a device (blobs.py)
     POST /api/v4/store/observe     a SELECT that stays up to date (live.py)
+    GET  /api/v4/store/export      a whole collection, as lines of JSON (export_http.py)
     GET|POST /api/v4/apps          which apps there are, and one more (apps_http.py)
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
@@ -61,6 +62,7 @@ from edge_peer.bigpeer import (
     backup_http,
     blobs,
     devices_http,
+    export_http,
     keys_http,
     live,
     metrics,
@@ -127,6 +129,7 @@ def make_app(big: "BigPeer") -> FastAPI:
     route("GET", "/attachments/{id}", _download, openapi.DOWNLOAD)
     for method, described in (("GET", openapi.OBSERVE_BY_GET), ("POST", openapi.OBSERVE)):
         route(method, "/store/observe", live.observe, described)
+    route("GET", "/store/export", export_http.export, openapi.EXPORT)
     route("GET", "/metrics", metrics.show, openapi.METRICS, versions=())
     route("GET", "/apps", _of_host(big, apps_http.list_apps), openapi.LIST_APPS)
     route("POST", "/apps", _of_host(big, apps_http.create_app), openapi.CREATE_APP)

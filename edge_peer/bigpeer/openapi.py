@@ -131,6 +131,24 @@ OBSERVE_BY_GET: dict[str, Any] = OBSERVE | {
     },
 }
 
+EXPORT: dict[str, Any] = {
+    "summary": "Read a whole collection, as lines of JSON",
+    "operation_id": "export",
+    "responses": {
+        200: {
+            "description": "a document a line, in the order of ids",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **_errors(400, 401, 403, 500),
+    },
+    "openapi_extra": {
+        "parameters": [
+            _query_parameter("collection", "whose documents", required=True),
+            _query_parameter("where", "a condition, as behind WHERE", required=False),
+        ]
+    },
+}
+
 # Attachments
 
 _TOKEN = {

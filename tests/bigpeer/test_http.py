@@ -106,6 +106,7 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
     paths = ("store/execute", "attachments/upload", "attachments/{id}")
     paths += (
         "store/observe",
+        "store/export",
         "apps",
         "backup",
         "apps/{appID}/certificates",

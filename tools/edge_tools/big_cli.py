@@ -201,6 +201,27 @@ def make_backup(
     backups.make(data, name, url)
 
 
+@app.command("export")
+def export_documents(
+    collection: Annotated[str, typer.Argument(help="Whose documents.")],
+    path: Annotated[Path, typer.Argument(help="FILE.csv, FILE.parquet or FILE.jsonl.")],
+    where: Annotated[str, typer.Option(help="A condition, as behind WHERE.")] = "",
+    data: Data = DATA,
+    url: Annotated[str, typer.Option(help="Where the Big Peer answers.")] = "http://127.0.0.1:8080",
+    key: Annotated[
+        str, typer.Option(envvar="EDGE_PEER_KEY", help="An API key; else that of --data.")
+    ] = "",
+) -> None:
+    """
+    Write a collection of a Big Peer that runs into a file: CSV, Parquet or lines of JSON.
+
+    Example: `edge-peer big export readings warm.parquet --where "temp > 30"`
+    """
+    from edge_tools import exports
+
+    exports.export(collection, path, where, url, exports.key_of(key, data))
+
+
 @app.command("move")
 def move_documents(
     store: Annotated[str, typer.Argument(envvar="EDGE_PEER_STORE", help="postgresql://…")],
