@@ -71,14 +71,18 @@ class Wire:
                             return
                         frame_count_max -= 1
                     self.bytes += len(frame)
-                    compute(self.sessions[1 - i], self.now_ms)
-                    self.sessions[1 - i].receive_frame(frame, self.now_ms)
+                    self.deliver(1 - i, frame)
                     moved = True
             if not moved:
                 due = [s.deadline_ms() for s in self.sessions if s.deadline_ms() is not None]
                 self.now_ms = max(self.now_ms + 1, min(due + [end_ms]))
                 for session in self.sessions:
                     session.handle_timeout(self.now_ms)
+
+    def deliver(self, side, frame):
+        """Let a frame arrive at a side."""
+        compute(self.sessions[side], self.now_ms)
+        self.sessions[side].receive_frame(frame, self.now_ms)
 
 
 def messages_of(wire, for_ms=3_000):

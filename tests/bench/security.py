@@ -39,6 +39,9 @@ FIGURES = {
     "pico_resumed_ms": ("<=", 8, 1),
     "pico_longest_stretch_ms": ("<=", 20, 1),
     "pico_forged_m1_ms": ("", None, 2),
+    "pico_authorship_ms_per_record": ("<=", 10, 1),
+    "pico_authorship_longest_stretch_ms": ("<=", 20, 1),
+    "pico_batch_encode_ms": ("", None, 0),
     "pico_seal_64_kb_per_s": (">=", 130, 0),
     "pico_seal_244_kb_per_s": (">=", 260, 0),
     "pico_open_64_kb_per_s": ("", None, 0),
@@ -46,11 +49,13 @@ FIGURES = {
     "pico_session_heap_bytes": ("<=", 1_600, 0),
     "micropython_full_ms": ("<=", 60, 1),
     "micropython_resumed_ms": ("", None, 2),
+    "micropython_authorship_ms_per_record": ("", None, 2),
     "cpython_full_ms": ("<=", 1.5, 2),
     "cpython_resumed_ms": ("", None, 2),
     "record_overhead_bytes": ("<=", 11, 0),
     "full_bytes": ("<=", 440, 0),
     "resumed_bytes": ("<=", 81, 0),
+    "authorship_bytes_per_record": ("<=", 3, 2),
 }
 
 
@@ -93,12 +98,15 @@ def host(folder):
         "full_bytes": shakes["bytes"],
         "resumed_bytes": shakes["resumed_bytes"],
         "record_overhead_bytes": run("records", 64, 10)["overhead"],
+        "authorship_bytes_per_record": run("authorship", folder)["record_bytes"],
     }
 
 
 def micropython(folder):
-    shakes = runner([MICROPYTHON, "-X", f"heapsize={HEAP}"])("handshake", folder, False, 5)
+    run = runner([MICROPYTHON, "-X", f"heapsize={HEAP}"])
+    shakes = run("handshake", folder, False, 5)
     return {
+        "micropython_authorship_ms_per_record": run("authorship", folder)["record_us"] / 1e3,
         "micropython_full_ms": shakes["first_us"] / 1e3,
         "micropython_resumed_ms": shakes["resumed_us"] / 1e3,
     }
@@ -142,6 +150,10 @@ def pico(made):
             "pico_forged_m1_ms": run("flood", "/", 50)["forged_us"] / 1e3,
             "pico_session_heap_bytes": run("heap")["session"],
         }
+        batch = run("authorship", "/")
+        found["pico_authorship_ms_per_record"] = batch["record_us"] / 1e3
+        found["pico_authorship_longest_stretch_ms"] = batch["stretch_us"] / 1e3
+        found["pico_batch_encode_ms"] = batch["encode_us"] / 1e3
         for size in (64, 244):
             speeds = run("records", size, 50)
             found[f"pico_seal_{size}_kb_per_s"] = size * 1e3 / speeds["seal_us"]

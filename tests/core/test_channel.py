@@ -302,3 +302,58 @@ def test_what_a_keyring_knows_is_not_shown():
     for thing in (a, identity, a._tickets[0], a.channel(256, False, False, 1, 0)):
         for shown in (repr(thing), str(thing)):
             assert not any([repr(secret)[2:-1] in shown for secret in secrets if secret])
+
+
+def changes_of(message):
+    """The message cut behind each byte, and with a bit of each byte flipped."""
+    for at in range(len(message)):
+        if at:
+            yield message[:at]
+        yield message[:at] + bytes([message[at] ^ 1 << at % 8]) + message[at + 1 :]
+    yield message + b"\0"
+
+
+def test_a_changed_resumption_is_passed_over_and_the_true_one_still_counts():
+    """R1 and R2, each byte of them: never a session with whoever has changed it."""
+    for kind, size in ((R1, 41), (R2, 29)):
+        rings = []
+        for number in range(2 * size):
+            if number % 30 == 0:  # a ticket is for so many steps ahead
+                rings = keyrings()
+                Pair(rings[0], rings[1], b_waits=True).run()
+            changed = []
+
+            def change(side, frame, kind=kind, number=number, changed=changed):
+                if frame[0] != kind or changed:
+                    return [frame]
+                changed.append(list(changes_of(frame))[number])
+                return changed
+
+            pair = Pair(rings[0], rings[1], b_waits=True)
+            pair.change = change
+            pair.turn()
+            assert not any([channel.is_ready for channel in pair.channels]), (kind, number)
+            pair.run()
+            assert pair.are_ready() and changed, (kind, number)
+            pair.talk()
+
+
+def test_resumptions_said_back_or_made_up_lead_nowhere():
+    """NO and BEHIND of somebody on the wire: a handshake in full at worst, with the true peer."""
+    for forged in ("back", NO, BEHIND):
+        a, b = keyrings()
+        Pair(a, b, b_waits=True).run()
+        pair = Pair(a, b, b_waits=True)
+
+        def change(side, frame, pair=pair, forged=forged):
+            if frame[0] == R1 and forged == "back":
+                pair.deliver(side, frame)
+            elif frame[0] == R1:
+                pair.deliver(side, bytes([forged]) + frame[1:9] + bytes(8 * (forged == BEHIND)))
+            return [frame]
+
+        pair.change = change
+        pair.run()
+        assert pair.are_ready(), forged
+        assert pair.channels[0].certificate.raw == b.certificate.raw
+        pair.talk()
