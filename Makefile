@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -96,6 +96,11 @@ test-browser: setup ## Use the portal as a person does, in the Chromium of this 
 test-postgres: setup ## Run the Big Peer on PostgreSQL, that of this system (Debian: postgresql)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "apt-get install postgresql"; exit 1; }
 	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres.py tests/bigpeer/test_postgres_big.py $(PYTEST_ARGS)
+
+test-api: setup ## Send the HTTP API what its description allows, and does not (minutes; schemathesis)
+	@test -x .cache/schemathesis/bin/st || $(PYTHON) -m venv .cache/schemathesis
+	.cache/schemathesis/bin/pip install --quiet schemathesis==4.32.5
+	$(VENV)/python tests/bigpeer/api_fuzz.py $(API_ARGS)
 
 bench-big: setup ## Measure what one Big Peer takes (minutes; BIG_ARGS=--idle 5000)
 	PYTHONPATH=tests $(VENV)/python tests/bench/big.py $(BIG_ARGS)

@@ -11,7 +11,8 @@ Telling webhooks: from the store's feed to somebody's HTTP server, at least once
 
 Headers and signature are those of Standard Webhooks, for which there are libraries; the
 id is the same each time that a change is told. `oldValue` is null: the Big Peer keeps no
-history.
+history. A URL of "mqtt:TOPIC" is a topic of the Big Peer's own broker (publisher.py), which
+gets the same bodies, without headers.
 
  1. A webhook has a task of its own, so a slow one holds up nobody else.
  2. What the feed gives at once has each document once, so all of it is told in parallel,
@@ -36,6 +37,7 @@ import aiohttp
 
 from edge_peer.bigpeer.answers import encode, without_attachments
 from edge_peer.bigpeer.permissions import ALWAYS, takes
+from edge_peer.bigpeer.publisher import SCHEME, Publisher
 from edge_peer.bigpeer.webhooks import Dead, Webhook, Webhooks
 from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.view import fields_of
@@ -102,12 +104,14 @@ class Deliverer:
         self._news: dict[str, asyncio.Event] = {}
         self._progress: dict[str, Progress] = {}
         self._client: aiohttp.ClientSession | None = None
+        self._publisher: Publisher | None = None
 
     def progress(self, id: str) -> Progress:
         return self._progress.setdefault(id, Progress())
 
-    async def run(self) -> None:
-        """Tell all webhooks, for ever."""
+    async def run(self, publisher: Publisher | None = None) -> None:
+        """Tell all webhooks, for ever; publisher: for those that are topics."""
+        self._publisher = publisher
         self._store.on_commit(self._wake)
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)  # PARALLEL_COUNT is a limit
         async with aiohttp.ClientSession(connector=connector) as self._client:
@@ -120,6 +124,8 @@ class Deliverer:
                 for task in self._tasks.values():
                     task.cancel()
                 await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+                if publisher is not None:
+                    await publisher.close()
 
     def changed(self, id: str) -> None:
         """Begin to tell this webhook, or again from where its cursor is now, or end it."""
@@ -234,6 +240,8 @@ class Deliverer:
 
     async def _try(self, webhook: Webhook, message: Message) -> tuple[str, bool]:
         """Return what went wrong, if anything, and whether it was this message's fault."""
+        if webhook.url.startswith(SCHEME):
+            return await self._publish(webhook.url.removeprefix(SCHEME), message), False
         assert self._client is not None
         headers = signed(webhook, message, self._wall_ms() // 1000)
         try:
@@ -256,6 +264,19 @@ class Deliverer:
             return "", False
         is_refused = 400 <= response.status < 500 and response.status not in (408, 425, 429)
         return f"it answered {response.status}", is_refused
+
+    async def _publish(self, topic: str, message: Message) -> str:
+        """Return what went wrong, if anything."""
+        if self._publisher is None:
+            return "this Big Peer has no broker: start it with --mqtt"
+        try:
+            async with asyncio.timeout(SEND_WAIT_S):
+                await self._publisher.publish(topic, message.body)
+        except TimeoutError:
+            return f"no acknowledgement within {SEND_WAIT_S} s"
+        except OSError as error:
+            return f"it could not be sent: {error}"
+        return ""
 
 
 def signed(webhook: Webhook, message: Message, now_s: int) -> dict[str, str]:

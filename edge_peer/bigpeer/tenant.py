@@ -15,6 +15,7 @@ from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
+from edge_peer.bigpeer.publisher import Publisher
 from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
 from edge_peer.bigpeer.retention import Retention
 from edge_peer.bigpeer.scoped import ScopedExecutor
@@ -134,7 +135,9 @@ class Tenant:
 
     def start(self, mqtt: dict[str, Any] | None) -> list[asyncio.Task[None]]:
         """Begin what never ends."""
-        tasks = [asyncio.create_task(self.deliverer.run())]
+        name = f"edge-peer-changes-{self.store.author.hex()}"
+        publisher = None if mqtt is None else Publisher(mqtt, name)
+        tasks = [asyncio.create_task(self.deliverer.run(publisher))]
         tasks.append(asyncio.create_task(self.sightings.run()))
         tasks.append(asyncio.create_task(self.retention.run()))
         if mqtt is not None:

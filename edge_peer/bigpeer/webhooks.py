@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge_peer.bigpeer.permissions import Permissions
+from edge_peer.bigpeer.publisher import SCHEME, check_topic
 from edge_peer.bigpeer.side_file import SideFile
 
 WEBHOOK_COUNT_MAX = 100  # each reads the whole feed
@@ -176,6 +177,9 @@ def _webhook(row: tuple[Any, ...]) -> Webhook:
 
 
 def _check_url(url: str) -> None:
+    if url.startswith(SCHEME):
+        check_topic(url.removeprefix(SCHEME))
+        return
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -9,6 +9,7 @@ Webhooks over HTTP, for administrators.
     GET    /api/v4/apps/{appID}/webhooks/{id}/dead    {"dead": [what could not be told, …]}
 
     FILTER: {"everything": true}, or {"queriesByCollection": {"readings": ["temp > 30"]}}
+    "url" may be "mqtt:TOPIC", of the broker that the Big Peer is started with (publisher.py).
     TXN: a transactionId; 0 is the beginning. Without "from" a new webhook begins now.
 
 The secret is in the answer to the first POST and in no other.
