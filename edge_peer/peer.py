@@ -230,6 +230,7 @@ class SmallPeer:
             from edge_peer.guarding import open_guard
 
             self._guard = open_guard(self._links, codec, config.identity)
+            self._guard.on_widened = self._read_again
         if config.relay:
             self._open_subscriptions()
 
@@ -441,6 +442,12 @@ class SmallPeer:
     def _tell_subscriptions(self, session: Session) -> None:
         if self._subscriptions is not None:
             self._subscriptions.tell(session, self._system.now_ms)
+
+    def _read_again(self) -> None:
+        """Ask for what this peer could not read before."""
+        if self._subscriptions is not None:
+            self.store.forget_knowledge()
+            self._tell_all()
 
     def _tell_all(self) -> None:
         for pump in self._links.pumps:

@@ -521,6 +521,8 @@ class Sync:
     def _handle_attached(self, part: Attached, now_ms: int) -> None:
         if self._store.log.limits[ATTACHMENTS][0] == 0:
             raise RemoteProtocolError("attachments, for a peer that has no room for any")
+        if self.gate is not None and not self.gate.may_exchange(part.kind):
+            return
         self._attachments().take(part, now_ms)
 
     # Who they are

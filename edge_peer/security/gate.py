@@ -16,11 +16,13 @@ A list is told when it is higher than what the neighbour has told of its own.
 from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.limits import AUTHORS, PROOFS, SIGNED
 from edge_peer.core.messages import (
+    OFFER,
     REFUSED,
     RELAYS,
     RENEWED,
     REVOKED,
     TOLD_BYTES_MAX,
+    WANT,
     WANTS_ALL,
     WANTS_UNDURABLE,
 )
@@ -236,6 +238,18 @@ class Gate:
         if author == self.neighbour:
             return bool(role == RELAY and self.certificate.signs)
         return bool(role == BIG_PEER and self._guard.judge.signs(author))
+
+    def may_exchange(self, kind: int) -> bool:
+        """Say whether a message about attachments counts.
+
+        A device offers if there is something that it may write, and asks if there is something
+        that it may read. Pieces are compared with their blob's id, whoever sends them.
+        """
+        if self.is_believed or kind not in (OFFER, WANT):
+            return True
+        from edge_peer.security.permission import READ, WRITE
+
+        return self.rules is None or self.rules.has(WRITE if kind == OFFER else READ)
 
     def voucher(self, author: bytes) -> "Record | None":
         """Return what must go ahead of this author's documents: the record of its certificate.

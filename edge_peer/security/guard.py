@@ -61,6 +61,7 @@ class Guard:
         self.gates: list[Gate] = []
         self.on_revoked: Callable[[], None] | None = None  # called after a new list counts
         self.on_renewed: Callable[[Certificate], None] | None = None  # told of our own
+        self.on_widened: Callable[[], None] | None = None  # called when it says something else
         self.app_id = app_id
         self.keys = keys
         self._time = time
@@ -110,9 +111,11 @@ class Guard:
         is_newer = certificate.serial > self.certificate.serial
         is_ours = is_newer and certificate.key == self.certificate.key
         if is_ours and (yield from self.check(certificate)):
-            self.certificate = certificate
+            before, self.certificate = self.certificate, certificate
             if self.on_renewed is not None:
                 self.on_renewed(certificate)
+            if self.on_widened is not None and before.permissions != certificate.permissions:
+                self.on_widened()
 
     # Others'
 

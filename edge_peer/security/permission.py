@@ -151,6 +151,10 @@ class Permissions:
             ]
         )
 
+    def has(self, operation: int) -> bool:
+        """Say whether there is any rule for reading, or writing."""
+        return any([rule[0] & operation for rule in self._rules])
+
     def writes_all(self, collection: str) -> bool:
         """Say whether any document of this collection may be written, whatever is in it."""
         return None in self._conditions(WRITE, collection)

@@ -7,7 +7,7 @@ from memory import MemoryLog
 from edge_peer.core.errors import CertificateError, RemoteProtocolError, StoreFull
 from edge_peer.core.limits import AUTHORS
 from edge_peer.core.log import META
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE, Told
+from edge_peer.core.messages import OFFER, RELAYS, WANT, WANTS_ALL, WANTS_UNDURABLE, Told
 from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
 from edge_peer.security.guard import finished
 from edge_peer.security.permission import READ, WRITE, Rule
@@ -447,3 +447,41 @@ def test_a_certificate_that_was_replaced_does_not_come_back():
     )
     linked(gateway, big)
     assert big.guard.judge.certificate_of(board.store.author) == new
+
+
+def test_who_may_read_more_is_sent_what_it_was_not_sent_before():
+    app = App()
+    admin, big = Peer(app, "admin"), Peer(app, "big", BIG_PEER)
+    reader = Peer(app, "reader", rules=[Rule(READ, "readings", "site = 'A'")])
+    for site in ("A", "B"):
+        admin.insert("readings", _id=site, site=site)
+    linked(admin, big)
+    reader.wanted = ALL_READINGS
+    line = Line(reader, big).run()
+    assert list(reader.rows("readings")) == ["A"]
+
+    def read_again():  # as SmallPeer does
+        reader.store.forget_knowledge()
+        line.syncs[0].subscribe(reader.wanted, line.now_ms)
+
+    reader.guard.on_widened = read_again
+    new = renewed(app, reader, EVERYTHING)
+    big.guard.judge.publish(reader.store.author, reader.store.incarnation, new)
+    line.run()
+    assert sorted(reader.rows("readings")) == ["A", "B"]
+    line.close()
+
+
+def test_attachments_are_for_who_may_read_and_of_who_may_write_something():
+    app = App()
+    big = Peer(app, "big", BIG_PEER)
+    rules = {
+        "sensor": [Rule(WRITE, "readings", "")],
+        "display": [Rule(READ, "readings", "")],
+        "nobody": [],
+    }
+    may = {}
+    for name in rules:
+        gate = Line(big, Peer(app, name, rules=rules[name])).syncs[0].gate
+        may[name] = [gate.may_exchange(kind) for kind in (WANT, OFFER)]
+    assert may == {"sensor": [False, True], "display": [True, False], "nobody": [False, False]}
