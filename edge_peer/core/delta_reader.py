@@ -24,12 +24,14 @@ from edge_peer.core.limits import HIDDEN
 from edge_peer.core.messages import (
     COLLECTION_BYTES_MAX,
     DELTA,
+    DONE,
     ID_BYTES_MAX,
     RECORD_COUNT_MAX,
     SHAPE_SLOTS,
     VECTOR_PART_MAX,
     Delta,
     Done,
+    Moved,
     take_reference,
 )
 from edge_peer.core.unpack import unpack
@@ -63,8 +65,11 @@ class DeltaReader:
         self._stamp = 0
         self._room = 0  # what this DELTA may still build
 
-    def take(self, kind: int, reader: "Reader") -> "Delta | Done":
-        return self._take_delta(reader) if kind == DELTA else self._take_done(reader)
+    def take(self, kind: int, reader: "Reader") -> "Delta | Moved | Done":
+        if kind == DONE:
+            return self._take_done(reader)
+        delta = self._take_delta(reader)
+        return delta if kind == DELTA else Moved(*delta)
 
     def _take_delta(self, reader: "Reader") -> Delta:
         previous = reader.varint()

@@ -60,7 +60,9 @@ class DeltaWriter:
         shapes, self._columns, self._stamp = snapshot
         self._shapes.restore(shapes)
 
-    def write(self, previous: int, puts: "list[Put]", bodies: "list[Document]") -> bytes:
+    def write(
+        self, previous: int, puts: "list[Put]", bodies: "list[Document]", kind: int = DELTA
+    ) -> bytes:
         groups: dict[tuple[object, ...], list[Record]] = {}
         order = []
         for i in range(len(puts)):
@@ -73,7 +75,7 @@ class DeltaWriter:
                 groups[shape] = []
                 order.append(shape)
             groups[shape].append((author, seq, id, runs, bodies[i]))
-        out = bytearray([DELTA])
+        out = bytearray([kind])
         put_varint(out, previous)
         put_varint(out, puts[-1][2] - previous if puts else 0)
         put_varint(out, len(order))

@@ -18,6 +18,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     SAME    15 | CRC-32 u32                             of the HELLO that this stands for
     AGAIN   16                                          say it: SAME stands for none known here
     PRESENCE 17 | entries                               core/presence.py
+    MOVED   18 | as in DELTA     fields that took documents out of what the receiver wants
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -60,6 +61,7 @@ RENEWED = 14
 SAME = 15
 AGAIN = 16
 PRESENCE = 17
+MOVED = 18
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -75,7 +77,8 @@ COVERS = 128  # it relays, and its log holds all that the other side has asked f
 GAP = 256  # it lacks what the other side has evicted, and can get again
 LACKS_OWN = 512  # it has evicted writes of its own that it needs for others
 HEARS = 1_024  # it takes PRESENCE
-_FLAGS_MAX = 2_047
+HOLDS_NOTHING = 2_048  # so nothing of it can move out
+_FLAGS_MAX = 4_095
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
@@ -116,6 +119,7 @@ Durable = namedtuple("Durable", ("vector",))
 Delta = namedtuple(
     "Delta", ("previous", "cursor", "records")
 )  # records: [(collection, id, document)]
+Moved = namedtuple("Moved", ("previous", "cursor", "records"))  # as Delta
 Done = namedtuple(
     "Done", ("previous", "cursor", "own_seq", "entries")
 )  # entries: [(author, seq, evicted)]
@@ -130,7 +134,20 @@ Present = namedtuple("Present", ("entries",))  # of core/presence.py
 Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gate.py
 
 if TYPE_CHECKING:
-    Message = Know | Hello | Same | Again | Durable | Delta | Done | Ask | Attached | Present | Told
+    Message = (
+        Know
+        | Hello
+        | Same
+        | Again
+        | Durable
+        | Delta
+        | Moved
+        | Done
+        | Ask
+        | Attached
+        | Present
+        | Told
+    )
 
 
 class Interner:
@@ -219,9 +236,14 @@ class Encoder:
         return bytes(out)
 
     def delta(
-        self, previous: int, puts: "list[Put]", bodies: "list[Document]", size_max: int
+        self,
+        previous: int,
+        puts: "list[Put]",
+        bodies: "list[Document]",
+        size_max: int,
+        kind: int = DELTA,
     ) -> bytes:
-        """`bodies`: the cells of each put that the receiver needs.
+        """`bodies`: the cells of each put that the receiver needs; kind: DELTA or MOVED.
 
         Returns b"", with nothing said, if that takes more than size_max bytes.
         """
@@ -230,7 +252,7 @@ class Encoder:
 
             self._delta_writer = DeltaWriter(self)
         before = self._authors.snapshot(), dict(self.seqs), self._delta_writer.snapshot()
-        message = self._delta_writer.write(previous, puts, bodies)
+        message = self._delta_writer.write(previous, puts, bodies, kind)
         if len(message) <= size_max:
             return message
         self._authors.restore(before[0])
@@ -286,7 +308,7 @@ class Decoder:
                 yield Ask(tuple([self.authors[self.take_author(reader)] for _ in range(count)]))
             elif kind == DURABLE:
                 yield Durable(self._take_vector(reader))
-            elif kind == DELTA or kind == DONE:
+            elif kind == DELTA or kind == DONE or kind == MOVED:
                 if self._delta_reader is None:
                     from edge_peer.core.delta_reader import DeltaReader
 

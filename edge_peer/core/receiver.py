@@ -4,15 +4,22 @@ The receiver's half of sync: take documents, move the cursors, learn K.
 Loaded with the first document; core/sync.py says what the cursors and K are for.
 """
 
+from edge_peer.core import document as documents
 from edge_peer.core.errors import StoreFull
+from edge_peer.core.limits import PROOFS
+from edge_peer.core.messages import Moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from edge_peer.core.document import Document
     from edge_peer.core.knowledge import Vector
     from edge_peer.core.messages import Delta, Done
+    from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
+
+MOVED_COUNT_MAX = 64  # documents that wait until they may go; others go by their quota
 
 
 class Receiver:
@@ -30,15 +37,23 @@ class Receiver:
         self._oversized_count = store.oversized_count
         self._neighbour = neighbour
         self._gate = gate
+        self._moved: list[tuple[str, str]] = []  # documents to let go
 
-    def handle_delta(self, delta: "Delta", their_epoch: int) -> bool:
-        """Store the records, durably; return False if there is no room.
+    def handle_delta(
+        self, delta: "Delta | Moved", their_epoch: int, matches: "Matcher | None" = None
+    ) -> bool:
+        """Store the records, durably; of MOVED those that are here. Return False without room.
 
+        matches: whether this peer wants a document; what moves out of that goes when it may.
         A Big Peer without room raises StoreFull: it keeps all, so waiting helps nobody.
         """
         if not self._continues(delta.previous, their_epoch):
             return True
-        records = delta.records if self._gate is None else self._gate.judged(delta.records)
+        records = delta.records
+        if isinstance(delta, Moved):
+            records = [one for one in records if one[0] in PROOFS or self._has(one, matches)]
+        if self._gate is not None:
+            records = self._gate.judged(records)
         try:
             self._store.merge(records)
         except StoreFull:
@@ -52,6 +67,23 @@ class Receiver:
         base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))
         return True
+
+    def _has(self, record: "tuple[str, str, Document]", matches: "Matcher | None") -> bool:
+        """Return whether this document is here; note it if it moves out of what is wanted."""
+        collection, id, news = record
+        document = self._store.get(collection, id)
+        if document is None:
+            return False
+        if matches is not None and matches(collection, id, document):
+            documents.merge(document, news)
+            if not matches(collection, id, document) and len(self._moved) < MOVED_COUNT_MAX:
+                self._moved.append((collection, id))
+        return True
+
+    def drop_moved(self) -> None:
+        """Let go what has moved out, as far as it is durable; call when that may have changed."""
+        if self._moved and self._store.evict(self._moved) < len(self._moved):
+            self._moved = [key for key in self._moved if self._store.log.get(key[0], key[1])]
 
     def handle_done(self, done: "Done", their_epoch: int, covers_us: bool, passes_on: bool) -> bool:
         """Nothing before its cursor is missing; learn K as far as the sender may teach it.

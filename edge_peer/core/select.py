@@ -88,6 +88,24 @@ def matcher(subscriptions: "Iterable[Subscription]", codec: "Codec") -> "Matcher
     return matches
 
 
+def filters(subscriptions: "Iterable[Subscription]") -> "dict[str, list[str]]":
+    """Return collection -> the paths on which it depends what of it is subscribed."""
+    found: dict[str, list[str]] = {}
+    for text, _ in subscriptions:
+        statement = _subscribed(text)
+        _collect(statement.where, found.setdefault(statement.collection, []))
+    return found
+
+
+def _collect(node: "object", paths: "list[str]") -> None:
+    if isinstance(node, tuple) and node:
+        if node[0] == "field":
+            paths.append(documents.SEPARATOR.join(node[1:]))
+        elif node[0] != "value":
+            for one in node[1:]:
+                _collect(one, paths)
+
+
 def _subscribed(text: str) -> "Select":
     statement: Select = parse(text)
     if (

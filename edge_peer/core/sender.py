@@ -7,16 +7,21 @@ neighbour sends too, of others; of any other author we ask before we send.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import CELL_COUNT_MAX
+from edge_peer.core.document import CELL_COUNT_MAX, SEPARATOR
+from edge_peer.core.ids import automatic_id
 from edge_peer.core.limits import PROOFS
 from edge_peer.core.messages import (
     ALL_DURABLE,
+    DELTA,
     DIGEST,
     DURABLE,
     GAP,
+    HOLDS_NOTHING,
     LACKS_OWN,
+    MOVED,
     RECORD_COUNT_MAX,
     RECORD_OVERHEAD_MAX,
+    RELAYS,
     ROOM_FACTOR,
     VECTOR_PART_MAX,
     WANTS_ALL,
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from edge_peer.core.document import Document
     from edge_peer.core.knowledge import Vector
     from edge_peer.core.log import Put
-    from edge_peer.core.messages import Delta, Encoder
+    from edge_peer.core.messages import Delta, Encoder, Moved
     from edge_peer.core.select import Matcher
     from edge_peer.core.store import Store
     from edge_peer.core.sync import Subscriptions
@@ -80,6 +85,9 @@ class Sender:
         self._encoder = encoder
         self._linger_ms = linger_ms
         self._matches: Matcher | None = None
+        self._filters: dict[str, list[str]] = {}  # paths, of each collection that is wanted
+        self._moves_after = 0  # our arrival, from where on documents may move out of it
+        self._moves = False  # what was gathered last is what moved out
         self._known_max = max(store.log.authors_max, CELL_COUNT_MAX)
         self._their_knowledge: Vector = {}
         self._strangers: list[bytes] = []  # whose K stands between us and the next document
@@ -100,9 +108,20 @@ class Sender:
         self._durable_told: Vector = {}
         self._durable_due_ms = now_ms
 
-    def begin(self, hello: "Hello", matches: "Matcher", now_ms: int) -> None:
-        """Start where the neighbour's HELLO says, whatever was said before."""
+    def begin(
+        self,
+        hello: "Hello",
+        matches: "Matcher",
+        now_ms: int,
+        filters: "dict[str, list[str]] | None" = None,
+    ) -> None:
+        """Start where the neighbour's HELLO says, whatever was said before.
+
+        filters: from core/select.py, where it is to hear what moves out of what it wants.
+        """
         store = self._store
+        self._filters = filters or {}
+        self._moves_after = store.arrival if hello.flags & HOLDS_NOTHING else 0
         self._hello = hello
         self._expected = (hello.resume, hello.base, hello.sender_epoch, hello.known)
         self._matches = matches
@@ -144,7 +163,7 @@ class Sender:
         last = self._hello
         if last is None:
             return None
-        numbers = (last.flags & ~(GAP | LACKS_OWN), last.epoch) + self._expected
+        numbers = (last.flags & ~(GAP | LACKS_OWN | HOLDS_NOTHING), last.epoch) + self._expected
         return Hello(*(numbers + (last.digest, last.durable, last.subscriptions)))
 
     # What the neighbour knows
@@ -164,7 +183,7 @@ class Sender:
                 self._their_knowledge[author] = max(seq, old)
         self.note_authors([entry[0] for entry in entries])
 
-    def note_heard(self, delta: "Delta") -> None:
+    def note_heard(self, delta: "Delta | Moved") -> None:
         """Remember what came from the neighbour, so that it does not go back."""
         is_sender = self._wants_documents()
         for _, _, document in delta.records:
@@ -275,7 +294,8 @@ class Sender:
                 self._share(puts[:count], bodies[:count])
                 return self._next_signed(size_max, now_ms)
         while puts:
-            message = self._encoder.delta(self._cursor_told, puts, bodies, size_max)
+            kind = MOVED if self._moves else DELTA
+            message = self._encoder.delta(self._cursor_told, puts, bodies, size_max, kind)
             if message:
                 self.sent_count += len(puts)
                 self._cursor_told = puts[-1][2]
@@ -341,7 +361,10 @@ class Sender:
             if not batch:
                 self._cursor = self._store.arrival
             for put in batch:
-                needed = self._needed(put)
+                needed, moves = self._needed(put), False
+                if not needed and put[0] in self._filters:
+                    needed = self._moved_out(put)
+                    moves = bool(needed)
                 if self._strangers:
                     room = 0
                     continue  # who else is in this batch?
@@ -349,8 +372,13 @@ class Sender:
                 if needed and size + RECORD_OVERHEAD_MAX > size_max:
                     self.skipped_count += 1
                     needed = {}
+                if needed and puts and moves != self._moves:
+                    room = 0
+                    break
+                if needed:
+                    self._moves = moves
                 if needed and self._gate is not None:
-                    signs = self._must_sign(put[0], needed)
+                    signs = not moves and self._must_sign(put[0], needed)
                     if not puts:
                         self._is_signing = signs
                         if signs:
@@ -420,7 +448,54 @@ class Sender:
         lacks = {
             path: cell for path, cell in (told if is_big else document).items() if self._lacks(cell)
         }
-        return lacks if not lacks or is_big else document
+        if is_big or not lacks and not self._was_moved_in(put, document):
+            return lacks
+        return document
+
+    def _was_moved_in(self, put: "Put", document: "Document") -> bool:
+        """Return whether the neighbour's last write made this what it wants: it may lack the rest.
+
+        Not of a relay, nor of the first values of what it gave an automatic id.
+        """
+        paths = self._filters.get(put[0], ())
+        if not paths or self.their_flags & RELAYS:
+            return False
+        its = {p: cell for p, cell in document.items() if cell.author == self._neighbour}
+        if not its or len(its) == len(document):
+            return False
+        last = max([cell.seq for cell in its.values()])
+        return any(
+            [
+                cell.seq == last
+                and put[1] != automatic_id(cell.stamp, cell.author)
+                and any([_overlap(path, one) for one in paths])
+                for path, cell in its.items()
+            ]
+        )
+
+    def _moved_out(self, put: "Put") -> "Document":
+        """Return what may have taken a document out of what the neighbour wants.
+
+        The first value of a field takes nothing out, and of a document with an automatic
+        id it is known which one that was. Of others nobody knows: their author may have
+        lacked what there was before.
+        """
+        document = documents.decode(put[3])
+        if put[2] <= self._moves_after or self._matches is None:
+            return {}
+        if self._matches(put[0], put[1], document):
+            return {}  # it has that
+        if self._gate is not None:
+            if not self._gate.may_read(put[0], put[1], document):
+                return {}
+            document = self._gate.told(put[0], document)
+        return {
+            path: cell
+            for path, cell in document.items()
+            if any([_overlap(path, one) for one in self._filters[put[0]]])
+            and put[1] != automatic_id(cell.stamp, cell.author)
+            and self._lacks(cell)
+        }
 
     def _lacks(self, cell: "documents.Cell") -> bool:
         author = cell.author
@@ -491,3 +566,9 @@ class Sender:
         if len(news) <= VECTOR_PART_MAX:
             self._told_count = store.learned_count
         return news[:VECTOR_PART_MAX]
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Return whether one of two paths is the other or leads to it."""
+    one, two = path + SEPARATOR, other + SEPARATOR
+    return one.startswith(two) or two.startswith(one)

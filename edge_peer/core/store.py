@@ -23,7 +23,7 @@ from edge_peer.core.departure import Departure
 from edge_peer.core.errors import FormatError, StorageError, StoreFull
 from edge_peer.core.ids import author_of, automatic_id
 from edge_peer.core.knowledge import Knowledge
-from edge_peer.core.limits import HIDDEN
+from edge_peer.core.limits import HIDDEN, PROOFS
 from edge_peer.core.log import META
 
 TYPE_CHECKING = False
@@ -342,6 +342,11 @@ class Store(Knowledge):
         """Keep something small beside the documents, durable on return."""
         self.log.commit([(META, id, self.arrival, data)])
         self._tell([])
+
+    def holds_documents(self) -> bool:
+        """Return whether any is here, beside the proofs of authors."""
+        log = self.log
+        return any([log.totals(name)[0] > 0 for name in log.collections() if name not in PROOFS])
 
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())

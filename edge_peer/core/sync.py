@@ -41,6 +41,7 @@ from edge_peer.core.messages import (
     DURABLE,
     GAP,
     HEARS,
+    HOLDS_NOTHING,
     INFLATES,
     KNOW,
     LACKS_OWN,
@@ -59,6 +60,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
     Know,
+    Moved,
     Present,
     Same,
     Told,
@@ -95,9 +97,9 @@ STARTED = "started"
 ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
     UNSURE: (Hello, Durable, Again, Present, Told),
-    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Done, Attached, Present, Told),
+    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Present, Told),
 }
-PASSED_OVER = {UNSURE: (Ask, Know, Delta, Done, Attached)}
+PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached)}
 
 
 class Sync:
@@ -237,7 +239,7 @@ class Sync:
                 continue
             if type(part) not in ACCEPTS[self.state]:
                 raise RemoteProtocolError("%s while %s" % (type(part).__name__, self.state))
-            if self.gate is not None and isinstance(part, Delta):
+            if self.gate is not None and isinstance(part, (Delta, Moved)):
                 yield from self.gate.prove(part.records)
             if isinstance(part, Told):
                 yield from self._handle_told(part)
@@ -374,6 +376,8 @@ class Sync:
             flags |= COVERS
         if self._telling is not None:
             flags |= HEARS
+        if self._subscriptions and not self._store.holds_documents():
+            flags |= HOLDS_NOTHING
         if self._fetches_own():
             flags |= LACKS_OWN
         if has_gap:
@@ -396,9 +400,11 @@ class Sync:
             self._unanswered_count -= 1
         if self._is_believed():
             self._learn(durable.vector)
+            if self._receiver is not None:
+                self._receiver.drop_moved()
         self._sender.note_durable(durable.vector)
 
-    def _handle_documents(self, part: "Delta | Done", now_ms: int) -> None:
+    def _handle_documents(self, part: "Delta | Moved | Done", now_ms: int) -> None:
         if not self._flags and not self._subscriptions:
             raise RemoteProtocolError("documents that nobody asked for")
         if self._hello_due_ms is not None or self._unanswered_count:
@@ -418,10 +424,17 @@ class Sync:
             self._sender.note_knowledge(part.entries)
             if self._sender.their_flags & WANTS_ALL:
                 self._learn_durable(part)
-        elif not self._receiver.handle_delta(part, self._their_epoch):
+            self._receiver.drop_moved()
+        elif not self._receiver.handle_delta(part, self._their_epoch, self._own_matcher(part)):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
         else:
             self._sender.note_heard(part)
+
+    def _own_matcher(self, part: "Delta | Moved") -> "Matcher | None":
+        """Return what says whether a document stays here; None: a relay keeps what moves."""
+        if isinstance(part, Delta) or self._flags:
+            return None
+        return self._matcher(self._subscriptions)
 
     def _learn_durable(self, done: Done) -> None:
         """What a Big Peer knows is durable."""
@@ -478,7 +491,12 @@ class Sync:
         if self.state == STARTED and hello.epoch != self._their_epoch and not is_reading:
             self._hello_due_ms = now_ms  # ours named a cursor of the epoch before
         self._their_epoch = hello.epoch
-        self._sender.begin(hello, matches, now_ms)
+        filters: dict[str, list[str]] = {}
+        if self._flags & (WANTS_ALL | RELAYS) and hello.subscriptions:
+            from edge_peer.core.select import filters as filters_of
+
+            filters = filters_of([one[:2] for one in hello.subscriptions])
+        self._sender.begin(hello, matches, now_ms, filters)
         if self._fetches_own() and self.state != STARTED:
             self._hello_due_ms = now_ms  # what we said first did not say so
         self._answer_count += self.state != WAITING
@@ -576,5 +594,6 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Present: Sync._handle_present,
     Durable: Sync._handle_durable,
     Delta: Sync._handle_documents,
+    Moved: Sync._handle_documents,
     Done: Sync._handle_documents,
 }

@@ -509,7 +509,7 @@ vectors = st.dictionaries(authors, numbers, max_size=4)
 
 @st.composite
 def hellos(draw):
-    flags, resume = draw(st.integers(0, 2_047)), draw(numbers)
+    flags, resume = draw(st.integers(0, 4_095)), draw(numbers)
     digest = draw(st.integers(0, (1 << 32) - 1)) if flags & DIGEST else 0
     durable = 0 if flags & ALL_DURABLE else draw(numbers)
     request = st.tuples(st.text(max_size=20), st.binary(max_size=20), st.integers(0, HOPS_MAX))

@@ -85,6 +85,14 @@ def _knowledge_suppresses_nothing() -> list[Patch]:
     return [(Sender, "_lacks", lacks)]
 
 
+def _what_moves_out_is_not_told() -> list[Patch]:
+    return [(Sender, "_moved_out", lambda self, put: {})]
+
+
+def _what_is_moved_in_is_not_completed() -> list[Patch]:
+    return [(Sender, "_was_moved_in", lambda self, put, document: False)]
+
+
 def _own_writes_are_fetched_again_once() -> list[Patch]:
     forget = Knowledge.forget_knowledge
 
@@ -103,7 +111,9 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f06": _one_cursor,
     "f07": _a_wiped_peer_is_the_same_author,
     "f09": _a_wider_scope_keeps_its_knowledge,
+    "f10": _what_moves_out_is_not_told,
     "f16": _a_rollback_is_no_new_epoch,
+    "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
     "hello": _hello_is_not_answered,
 }

@@ -6,7 +6,7 @@ test. Every plan holds, and fails where the mechanism that answers it is taken o
 (mutations.py). Not here yet:
 
     F2, F3, F6, F14 to F16     a mechanism answers them; no plan here notices its removal yet
-    F5, F10, F18, F19, F21, F24, F25   fragments, MOVE-OUT, whole-document repair
+    F5, F18, F19, F21, F24, F25   fragments, whole-document repair through relays
     F8                         restamping
     F11                        deletes (world "deletes"); F12: counters, without eviction of them
     F13, F17                   proxying
@@ -51,6 +51,14 @@ def test_f07_a_peer_that_lost_its_flash_uses_no_dot_again():
 
 def test_f09_a_scope_that_widens_gets_the_older_documents():
     needs("f09")
+
+
+def test_f10_a_document_that_moves_out_of_scope_does_not_stay_visible():
+    needs("f10")
+
+
+def test_who_moves_a_document_into_its_scope_gets_the_rest_of_it():
+    needs("moved_in")
 
 
 def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
