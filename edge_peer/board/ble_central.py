@@ -21,6 +21,8 @@ SCAN_INTERVAL_US, SCAN_WINDOW_US = 60_000, 30_000  # half of the time: the rest 
 CONNECT_MS = 5_000
 STEP_MS = 3_000  # for each question to a GATT server
 
+SIGNAL_COUNT_MAX = 32  # of how many neighbours it is remembered how loud they were
+
 # Events of `bluetooth`
 _SCAN_DONE, _SERVICE, _SERVICES_DONE, _CHARACTERISTIC, _CHARACTERISTICS_DONE = 6, 9, 10, 11, 12
 _DESCRIPTOR, _DESCRIPTORS_DONE, _WRITE_DONE = 13, 14, 17
@@ -40,9 +42,11 @@ class Central:
         """Run a link to whoever is next, if anybody is; raises nothing."""
         radio, now_ms = self._radio, self._system.now_ms()
         heard, radio.heard = radio.heard, {}
+        if len(self._signals) > SIGNAL_COUNT_MAX:
+            self._signals = {}
         for name, (news, signal_dbm) in heard.items():
             self._turns.hear(name, news, now_ms)
-            self._signals = {name: signal_dbm}
+            self._signals[name] = signal_dbm
         name = self._turns.begin(radio.store.arrival, now_ms)
         if name is None:
             self.scan(SCAN_MS)

@@ -5,7 +5,7 @@ import asyncio
 from helpers import Random, raises
 
 from edge_peer import runtime
-from edge_peer.transport.gatt import WINDOW, Fragments, GattChannel
+from edge_peer.transport.gatt import STUCK_MS_MAX, WINDOW, Fragments, GattChannel
 
 FRAME_MAX = 1035
 system = runtime.load("system")
@@ -155,5 +155,44 @@ def test_a_channel_paces_itself_by_what_the_other_side_reads():
             listening.cancel()
             assert arrived == frames
             assert other.most <= WINDOW
+
+    asyncio.run(main())
+
+
+class Clock:
+    """A system whose waits take no time."""
+
+    def __init__(self):
+        self.ms = 0
+
+    def now_ms(self):
+        return self.ms
+
+    async def wait(self, event, timeout_ms):
+        self.ms += timeout_ms
+        await asyncio.sleep(0)
+
+
+def test_who_never_gives_credit_is_given_up():
+    async def main():
+        one, _ = wires(20)
+        clock = Clock()
+        with raises(OSError, "no room"):
+            await GattChannel(one, FRAME_MAX, clock).send([bytes(FRAME_MAX)])
+        assert clock.ms == STUCK_MS_MAX
+        assert len(one.other.values) == WINDOW
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_ends_in_the_middle_ends_both_directions():
+    async def main():
+        one, other = wires(20)
+        channel = GattChannel(one, FRAME_MAX, system)
+        reading = asyncio.create_task(channel.receive())
+        await asyncio.sleep(0)
+        await other.close()
+        with raises(OSError, "closed"):
+            await reading
 
     asyncio.run(main())

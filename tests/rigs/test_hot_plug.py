@@ -38,3 +38,18 @@ def test_ports_that_make_no_sense_are_told(gateway):
     for wrong in ("/dev/ttyACM*", [7]):
         with pytest.raises(ConfigError):
             asyncio.run(serial.keep({"ports": wrong}, gateway.links, system))
+
+
+def test_a_port_that_another_program_has_is_told_and_left_to_it(gateway):
+    async def main():
+        cable = Cable()
+        settings = {"port": cable.paths[0]}
+        _, channel = await serial.connect(settings, gateway.links.local)
+        with pytest.raises(OSError, match="another program"):
+            await serial.connect(settings, gateway.links.local)
+        await channel.close()
+        _, channel = await serial.connect(settings, gateway.links.local)
+        await channel.close()
+        cable.close()
+
+    asyncio.run(main())

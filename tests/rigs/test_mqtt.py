@@ -2,6 +2,7 @@
 
 import asyncio
 
+import paho.mqtt.client as paho
 import pytest
 from certificates import Authority
 from peers import Mosquitto, Peer, running, until
@@ -74,6 +75,56 @@ def test_a_board_that_dies_is_missed_at_once(boards, broker):
             await until(lambda: not big.links.pumps, "the will")
 
     asyncio.run(main())
+
+
+def test_what_a_stale_session_holds_back_does_no_harm(broker):
+    """The broker keeps frames of a link that is long gone, and delivers them into the next one."""
+
+    async def main():
+        big, host = Peer("big", WANTS_ALL), Peer("host")
+        async with running(MqttIngress(big.links, broker.settings()).run()):
+            await keep_link(host, broker, lambda: big.links.status())
+            author = host.store.author.hex()
+            topic = mqtt.topic_to_peer(host.links.local.keyring.app_id, author)
+            old = paho.Client(paho.CallbackAPIVersion.VERSION2, "old")
+            old.connect("127.0.0.1", broker.port)
+            old.loop_start()
+            for payload in (b"\x80\x00\x00 a record", b"\x05", b"no frame", bytes(70_000)):
+                old.publish(topic, payload, qos=1).wait_for_publish(10)
+            old.loop_stop()
+            host.insert(10)
+            await keep_link(host, broker, lambda: len(big.numbers()) == 10)
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_ends_connections_all_the_time_delays_and_loses_nothing(tmp_path):
+    async def main():
+        broker, big, host = Mosquitto(tmp_path), Peer("big", WANTS_ALL), Peer("host")
+
+        async def keep():
+            while True:
+                try:
+                    medium, channel = await mqtt.connect(broker.settings(), host.links.local)
+                    await host.links.run(medium, channel)
+                except OSError:
+                    await asyncio.sleep(0.05)
+
+        async with running(MqttIngress(big.links, broker.settings()).run(), keep()):
+            for count in range(1, 4):
+                host.insert(10, first=10 * count - 10)
+                await until(lambda count=count: len(big.numbers()) == 10 * count, "the readings")
+                broker.stop()
+                broker.start()
+        broker.stop()
+
+    asyncio.run(main())
+
+
+async def keep_link(host, broker, condition):
+    medium, channel = await mqtt.connect(broker.settings(), host.links.local)
+    async with running(host.links.run(medium, channel)):
+        await until(condition, "what the link is for")
 
 
 def test_a_host_that_dies_is_missed_at_once(broker):
