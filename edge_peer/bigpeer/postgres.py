@@ -86,6 +86,10 @@ _FOUND = """
     SELECT doc.arrival, doc.collection, doc.id, octet_length(doc.body), doc.relayed
     FROM unnest(%s::bytea[], %s::bytea[]) AS one(collection, id) JOIN doc USING (collection, id)
 """
+_BODIES = """
+    SELECT doc.collection, doc.id, doc.body
+    FROM unnest(%s::bytea[], %s::bytea[]) AS one(collection, id) JOIN doc USING (collection, id)
+"""
 _PUT = """
     INSERT INTO doc
     SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::bytea[], %s::boolean[])
@@ -130,6 +134,7 @@ class PostgresLog(LimitedLog):
         self._retry_s = 0.0
         self._damaged = set()  # the server's own checksums are about that
         self._groups: dict[str, tuple[int, int]] = {}
+        self._ahead: dict[tuple[str, str], bytes | None] = {}
         self._piece_arrival = FIRST_PIECE
         self.arrival_max = 0
         self._eviction = Eviction(self._oldest_first, evict)
@@ -141,7 +146,17 @@ class PostgresLog(LimitedLog):
 
     # Reading
 
+    def look_ahead(self, keys: list[tuple[str, str]]) -> None:
+        """Ask for these documents at once; `get` knows them then, until the next commit."""
+        names = [[_raw(key[place]) for key in keys] for place in (0, 1)]
+        bodies = dict.fromkeys(keys)
+        for collection, id, body in self._rows(_BODIES, *names):
+            bodies[collection.decode(), id.decode()] = body
+        self._ahead = bodies
+
     def get(self, collection: str, id: str) -> bytes | None:
+        if (collection, id) in self._ahead:
+            return self._ahead[collection, id]
         keys = [_raw(collection), _raw(id)]
         if collection == META:
             rows = self._rows("SELECT body FROM entry WHERE id = %s", keys[1])
@@ -208,6 +223,7 @@ class PostgresLog(LimitedLog):
 
     def _transact(self, write: Callable[[Changes], None]) -> None:
         changes = Changes(self.arrival_max)
+        self._ahead = {}
 
         def attempt(db: Connection) -> None:
             with db.transaction():

@@ -53,7 +53,7 @@ class Tenant:
         self.vault = Vault(folder / settings.DOORS_FILE)
         self.keys = settings.open_keys(folder, self.vault)
         backup.renewed(folder, lambda: backup.open_copy(config.storage), system.entropy)
-        self.store = Store(
+        self.store: Store = stores.BigStore(
             lambda evict, before_erase: stores.open_log(config.storage, evict, before_erase),
             keyring.certificate.key,
             system.wall_ms,
