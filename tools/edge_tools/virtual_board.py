@@ -79,7 +79,10 @@ def make(
 def code() -> dict[str, bytes]:
     """Return what every virtual board runs, path on its ROM -> .mpy."""
     sources = {path.relative_to(ROOT): path for path in flashed_files(MANIFEST)}
-    beside = [*BOARD.glob("*.py"), *(FLASHED / name for name in ("main.py", "running.py"))]
+    beside = [
+        *BOARD.glob("*.py"),
+        *(FLASHED / name for name in ("main.py", "running.py", "sleeping.py")),
+    ]
     sources |= {Path(path.name): path for path in beside if path != START}
     return {
         name.with_suffix(".mpy").as_posix(): compile_mpy(
