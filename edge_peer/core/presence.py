@@ -61,6 +61,7 @@ class Presence:
         self._author = author
         self._peers_max = max(1, min(PEER_COUNT_MAX, authors_max // AUTHORS_PER_PEER))
         self.number = 0  # of the last news
+        self.owed: list[bytes] = []  # of whom the neighbour that was heard last knows less than we
         self.is_known = False  # others may remember more links of this peer than it has
         self._entries: dict[bytes, Entry] = {author: Entry(author, 0, name, [], 0, b"")}
 
@@ -76,14 +77,17 @@ class Presence:
 
     def take(self, entries: "list[Entry]", neighbour: bytes, is_believed: bool) -> bool:
         """Take what a neighbour says; is_believed: of others, too. Return whether it is news."""
-        before = self.number
+        before, self.owed = self.number, []
         for entry in entries:
             if entry.author == self._author:
                 self._take_own(entry)
                 continue
             known = self._entries.get(entry.author)
+            # Of two that have one version any counts, but everywhere the same.
             if known is not None and put_entry(entry, True) <= put_entry(known, True):
-                continue  # of two that have one version any, but everywhere the same
+                if entry[1:4] != known[1:4]:
+                    self.owed.append(entry.author)
+                continue
             if entry.author != neighbour and not is_believed:
                 continue
             if known is None and len(self._entries) > self._peers_max:
@@ -123,14 +127,15 @@ class Presence:
             for hops, author in sorted([(distances[one], one) for one in self._entries])
         ]
 
-    def news(self, number: int) -> "list[Entry]":
-        """Return what has come since then, in that order, as far as it goes further."""
+    def news(self, number: int, owed: "set[bytes]") -> "list[Entry]":
+        """Return what has come since then, or is owed, in that order, as far as it goes further."""
         distances = self._distances()
         return sorted(
             [
                 entry
                 for entry in self._entries.values()
-                if entry.number > number and distances[entry.author] < HOPS_MAX
+                if (entry.number > number or entry.author in owed)
+                and distances[entry.author] < HOPS_MAX
             ],
             key=_number_of,
         )
@@ -180,27 +185,35 @@ class Telling:
         self._neighbour = neighbour
         self._number = 0
         self._due_ms = 0
+        self._owed: set[bytes] = set()
         self._opened_at = presence.number  # what it said before it may have forgotten
 
     def deadline_ms(self) -> "int | None":
-        return self._due_ms if self._number < self._presence.number else None
+        has_news = self._owed or self._number < self._presence.number
+        return self._due_ms if has_news else None
+
+    def owe(self, authors: "list[bytes]") -> None:
+        """Tell it of these again: it has just shown that it knows less."""
+        self._owed.update(authors)
 
     def next_message(self, size_max: int, now_ms: int) -> bytes:
         """Return the next message, at most `size_max` bytes, or b"" where nothing is new."""
-        if now_ms < self._due_ms or self._number == self._presence.number:
+        if now_ms < self._due_ms or self.deadline_ms() is None:
             return b""
         told: list[bytes] = []
         size = 2
-        for entry in self._presence.news(self._number):
+        for entry in self._presence.news(self._number, self._owed):
             raw = b"" if self._is_known(entry) else put_entry(entry)
             if raw and (size + len(raw) > size_max or len(told) == ENTRY_COUNT_MAX):
                 break
-            self._number = entry.number
+            self._number = max(self._number, entry.number)
+            self._owed.discard(entry.author)
             if raw:
                 told.append(raw)
                 size += len(raw)
         else:
             self._number = self._presence.number
+            self._owed = set()
         if not told:
             return b""
         self._due_ms = now_ms + INTERVAL_MS
@@ -208,6 +221,8 @@ class Telling:
 
     def _is_known(self, entry: Entry) -> bool:
         """Return whether it said this itself, or sees all of it: our only link, which is to it."""
+        if entry.author in self._owed:
+            return False
         if entry.source or self._presence.is_known:
             return bool(entry.source == self._neighbour and entry.number > self._opened_at)
         return all([link.author == self._neighbour for link in entry.links])

@@ -546,9 +546,11 @@ class Sync:
     # Who they are
 
     def _handle_present(self, present: Present, now_ms: int) -> None:
-        if self._presence is None or self._on_presence is None:
+        if self._presence is None or self._on_presence is None or self._telling is None:
             raise RemoteProtocolError("presence, for a peer that does not hear of it")
-        if self._presence.take(present.entries, self._neighbour, self._is_believed()):
+        is_news = self._presence.take(present.entries, self._neighbour, self._is_believed())
+        self._telling.owe(self._presence.owed)
+        if is_news:
             self._on_presence()
 
     def _handle_told(self, told: Told) -> "Steps":

@@ -83,6 +83,7 @@ class Mesh:
                     self.sent_bytes += len(message)
                     entries = take_entries(Reader(message[1:]))
                     self.peers[other].take(entries, author(one), True)
+                    self.telling[other, one].owe(self.peers[other].owed)
         return self
 
     def seen_by(self, number):

@@ -65,6 +65,6 @@ def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
     needs("own_evicted")
 
 
-@pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello"])
+@pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello", "presence"])
 def test_what_was_mended_stays_mended(name):
     assert outcome(name) == []
