@@ -189,6 +189,8 @@ class Session:
 
     def set_active(self, active: bool) -> None:
         """An open link that is not active stays open, as a spare, and offers nothing."""
+        if active and not self._active and self.sync is not None:
+            self.sync.say_again()
         self._active = active
 
     def is_idle(self) -> bool:

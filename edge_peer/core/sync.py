@@ -197,6 +197,12 @@ class Sync:
             self._hello_due_ms = now_ms
             self._restart_receiver()
 
+    def say_again(self) -> None:
+        """Another link has worked in between: what was said of cursors on this one is old."""
+        if self._unanswered_count >= 0:
+            self._hello_due_ms = 0
+            self._restart_receiver()
+
     def relays(self) -> bool:
         """Return whether the neighbour passes on what others say."""
         return bool(self._sender.their_flags & (RELAYS | WANTS_ALL))

@@ -93,6 +93,10 @@ def _what_is_moved_in_is_not_completed() -> list[Patch]:
     return [(Sender, "_was_moved_in", lambda self, put, document: False)]
 
 
+def _a_spare_link_goes_on_where_it_was() -> list[Patch]:
+    return [(Sync, "say_again", lambda self: None)]
+
+
 def _own_writes_are_fetched_again_once() -> list[Patch]:
     forget = Knowledge.forget_knowledge
 
@@ -113,6 +117,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f09": _a_wider_scope_keeps_its_knowledge,
     "f10": _what_moves_out_is_not_told,
     "f16": _a_rollback_is_no_new_epoch,
+    "failover": _a_spare_link_goes_on_where_it_was,
     "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
     "hello": _hello_is_not_answered,

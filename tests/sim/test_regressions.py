@@ -61,6 +61,10 @@ def test_who_moves_a_document_into_its_scope_gets_the_rest_of_it():
     needs("moved_in")
 
 
+def test_a_spare_link_sends_nothing_that_came_over_the_other():
+    needs("failover")
+
+
 def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
     needs("own_evicted")
 
