@@ -17,7 +17,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     GET  /sync                     a WebSocket for peers (websocket.py)
     GET  /health                   {"status": "ok"}; needs no key
     GET  /metrics                  numbers for Prometheus (metrics.py)
-    GET  /openapi.json             this, for programs
+    GET  /openapi.json             this, for programs; /docs for people (docs_page.py)
 
 Shapes and names are those of Ditto's HTTP API (https://docs.ditto.live/cloud/http-api),
 so that its clients work here; /api/v5 is the same as /api/v4. Every answer to a statement
@@ -62,6 +62,7 @@ from edge_peer.bigpeer import (
     backup_http,
     blobs,
     devices_http,
+    docs_page,
     export_http,
     keys_http,
     live,
@@ -161,6 +162,9 @@ def make_app(big: "BigPeer") -> FastAPI:
             return json_response(b'{"status":"the store failed"}', 503)
         return json_response(b'{"status":"ok"}')
 
+    async def docs() -> Response:
+        return docs_page.show(app)
+
     async def nothing(request: Request) -> Response:
         text = "this API has no such path; /openapi.json describes those that it has"
         return refused(Refusal(404, "path", text), None)
@@ -174,6 +178,7 @@ def make_app(big: "BigPeer") -> FastAPI:
 
     app.add_api_websocket_route(websocket.PATH, sync)
     app.add_exception_handler(HTTPException, http_error)
+    app.get("/docs", include_in_schema=False)(docs)
     app.get("/health", **openapi.HEALTH)(health)
     app.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)(nothing)
     app.mount("/", pages.app)

@@ -56,6 +56,7 @@ SCAN_COUNT = 256  # documents in memory at a time
 CONNECT_S = 3  # everything else waits for it
 RETRY_S = 1.0  # between two tries
 STATEMENT_MS = 30_000
+LOCK_MS = 3_000
 _OPTIONS = {
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 5,
@@ -382,17 +383,22 @@ class PostgresLog(LimitedLog):
             db.execute(f"SET statement_timeout = {STATEMENT_MS}")
             db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
             db.execute(sql.SQL("SET search_path = {}").format(name))
-            locked = db.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (self._schema,)
-            ).fetchone()
-            if not locked or not locked[0]:
-                raise StorageError("PostgreSQL: another process has this app open")
+            self._lock(db)
             _bring_up(db)
             self._load(db)
         except BaseException:
             db.close()
             raise
         self._db = db
+
+    def _lock(self, db: Connection) -> None:
+        """Wait a little: a process that has just ended may not be gone for the server."""
+        try:
+            db.execute(f"SET lock_timeout = {LOCK_MS}")
+            db.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (self._schema,))
+            db.execute("SET lock_timeout = 0")
+        except psycopg.errors.LockNotAvailable as error:
+            raise StorageError("PostgreSQL: another process has this app open") from error
 
 
 def _bring_up(db: Connection) -> None:

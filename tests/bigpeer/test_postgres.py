@@ -66,7 +66,8 @@ def test_two_schemas_know_nothing_of_each_other(database, medium):
     other.close()
 
 
-def test_a_second_process_is_kept_out(database, medium):
+def test_a_second_process_is_kept_out(database, medium, monkeypatch):
+    monkeypatch.setattr(postgres, "LOCK_MS", 10)
     log = medium()
     with pytest.raises(StorageError, match="another process"):
         postgres.PostgresLog(

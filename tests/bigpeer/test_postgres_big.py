@@ -129,3 +129,14 @@ def test_documents_move_from_a_file_and_back_by_a_backup(start, tmp_path, databa
     server.stop()
     copy = start(tmp_path / "data/backups/one")
     assert copy.execute("SELECT * FROM r ORDER BY n")["items"] == rows[:1000]
+
+
+def test_a_database_that_was_put_back_makes_another_author(start, tmp_path, database):
+    server = start(tmp_path, store=database.url)
+    server.execute("INSERT INTO r DOCUMENTS ({'n': 1})")
+    author = server.big.store.author
+    server.stop()
+    (tmp_path / backup.RENEW).touch()
+    again = start(tmp_path, store=database.url)
+    assert again.big.store.author != author
+    assert again.execute("SELECT n FROM r")["items"] == [{"n": 1}]
