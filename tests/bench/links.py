@@ -19,6 +19,7 @@ from rich.table import Table
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "core")]
 
 import links_ble  # noqa: E402
+import links_heap  # noqa: E402
 import links_ip  # noqa: E402
 import links_serial  # noqa: E402
 
@@ -38,13 +39,19 @@ GOALS = {
     "mqtt_documents_per_message": None,
     "mqtt_times_paho": ">= 3",
     "failover_documents_twice": "<= 64",
+    "heap_ble_bytes": None,
+    "heap_ble_central_bytes": None,
+    "heap_lan_bytes": None,
+    "heap_mqtt_bytes": None,
+    "heap_serial_bytes": None,
+    "heap_bus_bytes": None,
 }
 
 
 def main():
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        for module in (links_serial, links_ip, links_ble):
+        for module in (links_heap, links_serial, links_ip, links_ble):
             figures |= asyncio.run(module.measure(Path(folder)))
     result = {name: judged(figures.get(name), goal) for name, goal in GOALS.items()}
     Console().print(table(result))

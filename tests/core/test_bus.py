@@ -15,6 +15,8 @@ class Line:
         self.byte_us = byte_us
         self.stations = [Controller(byte_us, 256, 0)]
         self.stations += [Node(byte_us, Random(seed + n).bytes, 0) for n in range(node_count)]
+        self.lost_in = 0  # one of so many frames is damaged on its way; 0: none
+        self._chance = Random(seed)
         self.events = [[] for _ in self.stations]
         self.off = set()
         self.collisions = self.spoken_bytes = 0
@@ -53,7 +55,8 @@ class Line:
             self._on_air.remove(said)
             for number, station in enumerate(self.stations):
                 if number != said[2] and number not in self.off:
-                    if said[4]:
+                    is_lost = self.lost_in and not self._chance.below(self.lost_in)
+                    if said[4] and not is_lost:
                         station.receive(said[3], self.now_ms)
                     else:
                         station.note_damage()
@@ -115,6 +118,22 @@ def test_a_node_that_is_switched_off_is_missed_and_costs_the_others_little():
     line.off.clear()
     line.run(line.now_ms + 60_000, lambda: line.events[2][-1][0] == JOINED and line.events[2][1:])
     assert line.events[2][-1][0] == JOINED
+
+
+def test_a_line_that_damages_frames_goes_on_and_knows_everybody():
+    line = joined_line(6)
+    line.lost_in = 10
+    before = line.collisions
+    for _ in range(600):
+        for node in line.stations[1:]:
+            if node.can_send(node.address):
+                node.send(node.address, bytes(100))
+        line.run(line.now_ms + 100)
+    carried = len([event for event in line.events[0] if event[0] == DATA])
+    line.lost_in = 0
+    line.run(line.now_ms + 60_000, lambda: 0 not in line.addresses())
+    assert len(set(line.addresses()) - {0}) == 6
+    assert carried > 1_000 and line.collisions - before < carried // 20
 
 
 def test_at_300_baud_it_is_slow_and_works():

@@ -1,6 +1,7 @@
 """Peers that find each other by multicast DNS, on this computer's loopback."""
 
 import asyncio
+import os
 
 import pytest
 from peers import Peer, running, until
@@ -10,14 +11,19 @@ from edge_peer.host import system
 from edge_peer.host.discovery import Discovery
 from rigs.boards import SENSOR, Boards
 
-HERE = {"kind": "lan", "port": 0, "interface": "127.0.0.1"}
+# All test runs on this computer hear each other: each has an address, and an app, of its own.
+RUN = os.getpid().to_bytes(3, "big")
+ADDRESS = f"127.{RUN[0]}.{RUN[1]}.{max(1, RUN[2])}"
+HERE = {"kind": "lan", "port": 0, "interface": ADDRESS}
 
 
 def discovering(peer):
     return Discovery(HERE, peer.links, system).run()
 
 
-def test_peers_find_each_other_and_again_at_another_address(gateway):
+def test_peers_find_each_other_and_again_at_another_address(gateway, monkeypatch):
+    monkeypatch.setattr("edge_peer.host.discovery.app_hash", lambda app_id: RUN)
+
     async def main():
         one, other = Peer("one"), Peer("other")
         one.insert(10)
@@ -38,7 +44,7 @@ def test_a_board_finds_a_gateway(gateway, tmp_path):
     async def main():
         boards = Boards(tmp_path)
         try:
-            boards.start("sensor", SENSOR % 30, {"kind": "lan", "ask": "127.0.0.1"})
+            boards.start("sensor", SENSOR % 30, {"kind": "lan", "ask": ADDRESS})
             async with running(discovering(gateway)):
                 await until(lambda: len(gateway.numbers()) == 30, "the readings")
         finally:
