@@ -27,9 +27,10 @@ class Entropy:
     bytes = staticmethod(system.entropy)
 
 
-def identity_file(folder, name, role=certificates.DEVICE):
+def identity_file(folder, name, role=certificates.DEVICE, signs=False):
     """Write the identity.json of a device of the tests' app; return its path."""
-    made = APP.identity(name, role, EVERYTHING, not_before_s=0, expiry_s=certificates.NEVER_S)
+    life = {"not_before_s": 0, "expiry_s": certificates.NEVER_S}
+    made = APP.identity(name, role, EVERYTHING, signs=signs, **life)
     path = folder / f"{name}.json"
     private_file.write(path, to_text(made), force=True)
     return str(path)
