@@ -273,8 +273,9 @@ class Sender:
     def _is_lingering(self, now_ms: int) -> bool:
         """Let a first new document wait for others, `linger_ms` at most, or for its signer."""
         waiting_count = self._store.arrival - self._cursor
-        if self._notary is not None and waiting_count and now_ms < self._notary.due_ms:
-            self.linger_until_ms = self._notary.due_ms
+        rests_until_ms = 0 if self._notary is None else self._notary.due_ms(waiting_count)
+        if waiting_count and now_ms < rests_until_ms:
+            self.linger_until_ms = rests_until_ms
         elif not self._is_live or not 0 < waiting_count < LINGER_COUNT_MAX:
             self.linger_until_ms = None
         elif self.linger_until_ms is None:

@@ -224,7 +224,6 @@ class Keyring:
         if self._key is None:
             self._key = yield from self.crypto.expand(self._identity.seed)
         signature: bytes = yield from self.crypto.sign(self._key, message)
-        self.crypto.forget()
         return signature
 
     def time(self) -> "Any":

@@ -2,9 +2,9 @@
 One link's notary: makes signed batches (batch.py) of what goes to a relay. Loaded by a peer
 whose certificate says that it signs, with the first relay it is linked to.
 
-A signature takes a board 0.3 s, so it is computed in steps, between which the link goes on,
-and not more often than takes REST_FACTOR times as long: what is written meanwhile shares the
-next one.
+A signature takes a board 0.3 s, so it is computed in steps, between which the link goes on.
+After it there is a rest: what is written meanwhile shares the next one. It is short once there
+is enough for a whole batch.
 """
 
 from edge_peer.security import batch
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from edge_peer.core.log import Put
     from edge_peer.security.guard import Guard
 
-REST_FACTOR = 20  # so that signing takes at most 5 % of a board's time
+REST_FACTOR = 20  # times what the last signature took: at most 5 % of a board's time
+REST_FACTOR_FULL = 2  # with a whole batch waiting: at most a third
 
 
 class Notary:
@@ -30,9 +31,8 @@ class Notary:
         self._bodies: list[Document] = []
         self._body = b""
         self._steps: Generator[None, None, Any] | None = None
-        self._begun_ms = 0
+        self._begun_ms = self._ended_ms = 0
         self.count = 0  # of documents in the batch
-        self.due_ms = 0  # when the next signature may begin
 
     @property
     def is_busy(self) -> bool:
@@ -56,12 +56,19 @@ class Notary:
             next(self._steps)
         except StopIteration as end:
             self._steps = None
-            self.due_ms = now_ms + REST_FACTOR * (now_ms - self._begun_ms)
+            self._ended_ms = now_ms
             author = self._guard.store.author
             return batch.record_of(author, end.value, self._body, self._bodies)
         return None
 
+    def due_ms(self, waiting_count: int) -> int:
+        """Return when the next signature may begin, with so many documents to sign."""
+        factor = REST_FACTOR if waiting_count < self.count_max else REST_FACTOR_FULL
+        return self._ended_ms + factor * (self._ended_ms - self._begun_ms)
+
     def drop(self) -> None:
         """Forget what is being signed."""
+        if self._steps is not None:
+            self._ended_ms = self._begun_ms
         self._steps = None
         self._bodies = []
