@@ -168,7 +168,8 @@ class Links:
                 if best is None or one.medium.cost < best.medium.cost:
                     cheapest[one.neighbour] = one
         for pump in self.pumps:
-            pump.session.set_active(pump.session in cheapest.values())
+            one = pump.session
+            one.set_active(cheapest.get(one.neighbour) is one)
             pump.wake()
         self.note_presence()
 
