@@ -479,24 +479,23 @@ class Sender:
 
         The first value of a field takes nothing out, and of a document with an automatic
         id it is known which one that was. Of others nobody knows: their author may have
-        lacked what there was before.
+        lacked what there was before. A relay gets all of it, as it passes on what it has.
         """
         document = documents.decode(put[3])
         if put[2] <= self._moves_after or self._matches is None:
             return {}
         if self._matches(put[0], put[1], document):
             return {}  # it has that
-        if self._gate is not None:
-            if not self._gate.may_read(put[0], put[1], document):
-                return {}
-            document = self._gate.told(put[0], document)
-        return {
+        if self._gate is not None and not self._gate.may_read(put[0], put[1], document):
+            return {}
+        moved = {
             path: cell
             for path, cell in document.items()
             if any([_overlap(path, one) for one in self._filters[put[0]]])
             and put[1] != automatic_id(cell.stamp, cell.author)
             and self._lacks(cell)
         }
+        return document if moved and self.their_flags & RELAYS else moved
 
     def _lacks(self, cell: "documents.Cell") -> bool:
         author = cell.author
