@@ -5,7 +5,7 @@ TCP as a link of a board on Wi-Fi or Ethernet: to a Big Peer, a gateway, any pee
     {"kind": "lan"}          whoever of our app answers on this network (transport/mdns.py)
     {"kind": "lan", "ask": "192.0.2.7"}      that address is asked, where multicast is not passed on
 
-It needs a network: the application, or boot.py, brings that up, and until then this link tries
+It needs a network, which flash/running.py joins (wifi.json); until then this link tries
 again. Without a host it asks anew each time, so it follows a gateway whose address changes.
 """
 

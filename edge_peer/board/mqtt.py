@@ -5,8 +5,8 @@ MQTT as a link between a board and the Big Peer: as host/mqtt.py, on a client of
      "tls": {"ca": FILE, "cert": FILE, "key": FILE}}
 
 A board has no list of authorities, so "tls" names the file of the broker's ("ca", PEM or DER);
-"cert" and "key" are the board's own, where the broker asks for them. It needs a network: the
-application, or boot.py, brings that up, and until then this link tries again.
+"cert" and "key" are the board's own, where the broker asks for them. It needs a network,
+which flash/running.py joins (wifi.json); until then this link tries again.
 """
 
 import asyncio
