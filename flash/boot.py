@@ -74,7 +74,8 @@ if is_safe_mode():
 else:
     slot = choose()
     starts = read("starts")
-    with_app = len(starts) < STARTS_MAX
-    if with_app:
+    is_on_trial = bool(read("trial"))  # then the application is what is tried
+    with_app = is_on_trial or len(starts) < STARTS_MAX
+    if with_app and not is_on_trial:
         replace("starts", starts + ".")
     sys.path.insert(0, slot)

@@ -4,7 +4,7 @@ A peer that runs by itself on a board: what fails is written down, and tried aga
 The application, app.py, runs beside the peer. When it raises or returns too early it is
 started again, later each time; when it stops the event loop the watchdog resets the board,
 and after five such starts boot.py leaves it out, so that a new one can come over the mesh.
-What happened is a document of `__crashes`, at once or after the next start, and waits on
+What happened is a document of `edge_crashes`, at once or after the next start, and waits on
 flash until then.
 
     crash       the end of the last traceback that is not yet in the store
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CRASHES = "__crashes"
+CRASHES = "edge_crashes"
 CRASH_PATH = "crash"
 CRASH_BYTES_MAX = 600  # of a traceback: its end, with the file and the line
 TRIAL_S_MAX = 300  # new code that has not synced by then uses up one of its starts
@@ -114,6 +114,7 @@ async def _supervise(peer: SmallPeer, slot: str) -> None:
         if is_on_trial and is_synced:
             write_file("slot", slot)
             remove_file("trial")
+            print("edge-peer: works, and stays")
         elif is_on_trial and waited_s >= TRIAL_S_MAX:
             reset()
         elif is_synced and not is_on_trial and waited_s >= WELL_S:

@@ -1,7 +1,7 @@
 """
 New code over the mesh: fetched beside what runs, proven by the app's authority, on trial first.
 
-Who may write `__updates` says which archive a device is to run; the signature says that its
+Who may write `edge_updates` says which archive a device is to run; the signature says that its
 code is the authority's. The document of a device is called like it (SPEC.md, "Updates"):
 
     {"_id": device, "number": which, "archive": token, "signature": 128 hex digits}
@@ -28,8 +28,9 @@ MAGIC = b"EDu1"
 HEAD_BYTES_MAX = 4096
 FILES_MAX = 200
 STARTS = 3  # that new code has to prove itself
-RETRY_S = 60
-QUERY = "SELECT * FROM __updates WHERE _id = :name"
+RETRY_S = 20
+FETCH_S = 20  # without a piece: then it is asked for anew
+QUERY = "SELECT * FROM edge_updates WHERE _id = :name"
 OTHER = {"a": "b", "b": "a"}
 
 
@@ -51,7 +52,7 @@ async def is_to_be_tried_again(peer, slot, row):
         number = row["number"]
         if number <= int(read_file("update") or "0"):
             return False
-        blob = await peer.fetch(row["archive"])
+        blob = await peer.fetch(row["archive"], timeout_s=FETCH_S)
         await check(peer, number, blob, row["signature"])
         unpack(blob, OTHER[slot])
     except (EdgeError, OSError) as error:  # nobody near has it, the flash is full

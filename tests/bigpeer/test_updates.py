@@ -39,7 +39,7 @@ def test_each_device_is_told_of_one_archive_that_the_authority_has_signed(server
     for name in ("pump-1", "pump-2", "fan-1"):
         bundle_of(tmp_path, app.app_id.hex(), name)
     update.run([tmp_path], tmp_path / "factory.app", client(server), "pump-*", 100)
-    rows = server.execute("SELECT * FROM __updates ORDER BY _id")["items"]
+    rows = server.execute("SELECT * FROM edge_updates ORDER BY _id")["items"]
     assert [row["_id"] for row in rows] == ["pump-1", "pump-2"]
     assert rows[0]["archive"] == rows[1]["archive"]  # the same code is stored once
     response = server.client.get(
@@ -56,7 +56,7 @@ def test_a_bundle_of_another_app_is_not_signed(server, app, tmp_path):
     bundle_of(tmp_path, "00" * 16, "other")
     with pytest.raises(ConfigError, match="another app"):
         update.run([tmp_path / "other.bundle"], tmp_path / "factory.app", client(server), "*", 100)
-    assert not server.execute("SELECT * FROM __updates WHERE _id = 'other'")["items"]
+    assert not server.execute("SELECT * FROM edge_updates WHERE _id = 'other'")["items"]
 
 
 def test_a_wrong_key_is_said(server, app, tmp_path):

@@ -48,6 +48,12 @@ def test_an_application_that_stops_every_start_is_left_out(start, tmp_path):
     assert start()[1]
 
 
+def test_code_on_trial_starts_with_its_application_whatever_was_before(start, tmp_path):
+    (tmp_path / "starts").write_text(".....")
+    (tmp_path / "trial").write_text("b2")
+    assert [start() for _ in range(3)] == [("b", True), ("b", True), ("a", False)]
+
+
 @pytest.mark.parametrize("content", ["", "b", "bx", "b\n", "zzz"])
 def test_a_damaged_trial_ends_with_what_worked(start, tmp_path, content):
     (tmp_path / "slot").write_text("a")

@@ -14,7 +14,7 @@ LIMIT_S = 60
 FAILS_ONCE = """
 import os, sys
 async def main(peer):
-    rows = peer.execute("SELECT * FROM __crashes").items
+    rows = peer.execute("SELECT * FROM edge_crashes").items
     if rows:
         import json
         print("=" + json.dumps(rows))

@@ -25,8 +25,11 @@ from edge_peer import SmallPeer
 peer = SmallPeer.open("edge.json")
 row = json.loads(open("row").read())
 row["archive"] = peer.attach(open("archive", "rb"))
-again = asyncio.run(updating.is_to_be_tried_again(peer, "a", row))
-told = peer.execute("SELECT * FROM __crashes").items
+try:
+    again = asyncio.run(updating.is_to_be_tried_again(peer, "a", row))
+except SystemExit:  # a board resets
+    again = False
+told = peer.execute("SELECT * FROM edge_crashes").items
 print("=" + json.dumps([again, [one.get("text") for one in told]]))
 """
 CUT_EVERYWHERE = """

@@ -137,7 +137,7 @@ def test_new_code_comes_over_the_mesh_and_goes_again_if_it_does_not_work(
         until_reset()
     until_synced("second")
     deadline = time.monotonic() + SYNC_LIMIT_S
-    while not any(row["what"] == "rolled back" for row in gateway.rows("__crashes")):
+    while not any(row["what"] == "rolled back" for row in gateway.rows("edge_crashes")):
         assert time.monotonic() < deadline
         time.sleep(0.5)
 

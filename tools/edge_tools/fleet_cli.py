@@ -226,7 +226,7 @@ def update(
 
     Make the bundles anew with `provision`, then say which devices get theirs. A device
     fetches it beside its work, takes it if the app's authority has signed it, and goes back
-    to what it had if the new one does not sync; `__crashes` tells of that.
+    to what it had if the new one does not sync; `edge_crashes` tells of that.
 
     It works where edge-peer's own code is in the firmware (--code firmware).
 

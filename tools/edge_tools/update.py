@@ -1,6 +1,6 @@
 """
 New code for devices that are out there: an archive of a bundle's slot, signed by the app's
-authority, uploaded to the Big Peer, and a document of `__updates` for each device.
+authority, uploaded to the Big Peer, and a document of `edge_updates` for each device.
 
 The layout is that of flash/updating.py, which reads it.
 """
@@ -20,7 +20,7 @@ from edge_tools.api import Client
 from edge_tools.bundle import SLOT, Bundle
 
 MAGIC = b"EDu1"
-COLLECTION = "__updates"
+COLLECTION = "edge_updates"
 INSERT = f"INSERT INTO {COLLECTION} DOCUMENTS (:u) ON ID CONFLICT DO UPDATE"
 TYPE = "application/x-edge-update"
 
