@@ -30,8 +30,7 @@ Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
              stamps, and gives one out again ("convergence", seed 183); a clock a year
              ahead wins every conflict (F8; only a world with clocks_right would say so)
     repair   who writes to a document that it evicted shows it without the rest (F5; "convergence")
-    move     who moves a document that it lacks into its scope, behind a relay, shows it
-             without the rest ("convergence", seed 5001, one of 80)
+    move     nothing
     full     all of these at once
 
 Not in any world yet: attachments, quotas and policies of a collection, revoked peers,
