@@ -36,6 +36,7 @@ def check(plan):
 def test_a_small_world_holds(seed):
     check(make("today", seed))
     check(make("order", seed))
+    check(make("move", seed))
     check(make("signed", seed))
 
 
@@ -44,6 +45,7 @@ def test_a_small_world_holds(seed):
 def test_a_world_holds(seed):
     check(make("today", seed))
     check(make("order", seed))
+    check(make("move", seed))
     check(make("signed", seed))
 
 
