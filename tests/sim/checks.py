@@ -90,7 +90,7 @@ class Checks:
             watch.deleted[key] = True
         elif key in watch.deleted:
             del watch.deleted[key]
-            if not node.writing and not self.world.oracle.was_created_again(key):
+            if not node.writing and not self.world.oracle.may_show_again(key):
                 self.world.fail("zombie", "%s shows %s again" % (node.name, key))
 
     def gone(self, node, keys):

@@ -167,9 +167,12 @@ class Oracle:
                     return True
         return False
 
-    def was_created_again(self, key):
-        lives = [self.writes[one].life for one in self.keys.get(key, {}).get(LIFE, ())]
-        return DELETES not in lives or CREATES in lives[lives.index(DELETES) :]
+    def may_show_again(self, key):
+        """Return whether somebody created the document who is not known to one of its deletes."""
+        lives = [self.writes[one] for one in self.keys.get(key, {}).get(LIFE, ())]
+        deletes = [one for one in lives if one.life == DELETES]
+        creations = [one.number for one in lives if one.life == CREATES]
+        return not deletes or any([set(creations) - set(one.ends) for one in deletes])
 
     def may_exist(self, key):
         alive = self.alive(key)
