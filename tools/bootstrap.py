@@ -73,7 +73,7 @@ LANES = [
     ],
     [
         Step(
-            "MicroPython and mosquitto",
+            "MicroPython, mosquitto, systemd",
             [sys.executable, str(DEBIAN_PACKAGES)],
             [DEBIAN_PACKAGES],
             CACHE / "debian/stamp",

@@ -1,5 +1,5 @@
 """
-MicroPython and mosquitto, from Debian trixie, in a private folder.
+MicroPython, mosquitto and what looks at systemd units, from Debian trixie, in a private folder.
 
 Works as any user on Debian 12 and 13 and leaves the system alone: apt-get runs
 with lists, caches and package database of its own and only downloads, dpkg-deb
@@ -27,10 +27,12 @@ WORK = ROOT / ".cache/apt"  # removed at the end
 
 SUITE = "trixie"
 
+PACKAGES = ["micropython", "mosquitto", "systemd"]
 # Program: where its package puts it, arguments that prove that it starts, what it then says.
 PROGRAMS = {
     "micropython": ("usr/bin/micropython", ["-c", "print('micropython', 1 + 1)"], "micropython 2"),
     "mosquitto": ("usr/sbin/mosquitto", ["-h"], "mosquitto version 2"),
+    "systemd-analyze": ("usr/bin/systemd-analyze", ["--version"], "systemd 25"),
 }
 
 # Claimed to be there already: only mosquitto's service account needs it, and it
@@ -55,7 +57,7 @@ def main() -> None:
     for folder in (DEBIAN, BIN, WORK):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    for package in download(list(PROGRAMS), SUITE, WORK):
+    for package in download(PACKAGES, SUITE, WORK):
         run("dpkg-deb", "-x", str(package), str(DEBIAN))
     for name, (path, arguments, answer) in PROGRAMS.items():
         write_launcher(name, path)
@@ -158,10 +160,9 @@ def archives(path: Path) -> list[tuple[str, str, list[str]]]:
 
 def write_launcher(name: str, path: str) -> None:
     [loader] = DEBIAN.glob("usr/lib/*-linux-gnu*/ld-linux*.so.*")
+    libraries = f"{loader.parent}:{loader.parent}/systemd"
     launcher = BIN / name
-    launcher.write_text(
-        LAUNCHER.format(loader=loader, libraries=loader.parent, program=DEBIAN / path)
-    )
+    launcher.write_text(LAUNCHER.format(loader=loader, libraries=libraries, program=DEBIAN / path))
     launcher.chmod(0o755)
 
 

@@ -210,12 +210,15 @@ class Deliverer:
                 one = (message.collection, message.id, message.txn, self._wall_ms(), error)
                 batch.dead.append(Dead(*one))
 
+        wants_more = True
         try:
             async with asyncio.TaskGroup() as group:
                 for message in messages:
                     group.create_task(send(message))
-        except* Paused as paused:
-            raise Paused from paused
+        except* Paused:
+            wants_more = False  # what is raised here Python 3.11.2 would wrap in a group
+        if not wants_more:
+            raise Paused
 
     # How it is told
 

@@ -66,7 +66,7 @@ def test_a_cookie_that_proves_nothing_opens_nothing(server, browser):
         assert response.status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/_nicegui/x", "/_nicegui_ws/socket.io/", "/docs", "/any"])
+@pytest.mark.parametrize("path", ["/_nicegui/x", "/_nicegui_ws/socket.io/", "/any"])
 def test_nothing_behind_the_page_is_there_without_a_session(browser, path):
     response = browser.get(path)
     assert response.status_code == 401
