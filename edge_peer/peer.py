@@ -126,6 +126,7 @@ class Links:
         keyring, store = self.local.keyring, self.local.store
         if keyring is None or not self._hears:
             return
+        is_first = self._presence is None
         if self._presence is None:
             from edge_peer.core.presence import Presence
 
@@ -136,9 +137,11 @@ class Links:
         for session in sessions:
             assert session.sync is not None
             now_ms = self._system.now_ms()
-            session.sync.watch(self._presence, self._wake_all, now_ms)
+            session.sync.watch(self._presence, self._wake_hearers, now_ms)
         if self._presence.note_links(links_of(sessions)):
-            self._wake_all()
+            self._wake_hearers()
+        if is_first:
+            self._wake_all()  # to say that this peer hears
 
     def cut_revoked(self) -> None:
         """Close the links to those whose certificates are revoked."""
@@ -155,6 +158,11 @@ class Links:
         for pump in self.pumps:
             pump.wake()
 
+    def _wake_hearers(self) -> None:
+        for pump in self.pumps:
+            if pump.session.sync is not None and pump.session.sync.hears():
+                pump.wake()
+
     def _on_event(self, session: Session, event: "Event") -> None:
         if isinstance(event, Opened):
             self._system.log("%s: linked to %s" % (session.medium.name, session.neighbour_name))
@@ -169,8 +177,10 @@ class Links:
                     cheapest[one.neighbour] = one
         for pump in self.pumps:
             one = pump.session
-            one.set_active(cheapest.get(one.neighbour) is one)
-            pump.wake()
+            is_active = cheapest.get(one.neighbour) is one
+            if one.is_active != is_active or one is session:
+                one.set_active(is_active)
+                pump.wake()
         self.note_presence()
 
 

@@ -203,6 +203,10 @@ class Sync:
             self._hello_due_ms = 0
             self._restart_receiver()
 
+    def hears(self) -> bool:
+        """Return whether the neighbour wants to know of the mesh."""
+        return bool(self._sender.their_flags & HEARS)
+
     def relays(self) -> bool:
         """Return whether the neighbour passes on what others say."""
         return bool(self._sender.their_flags & (RELAYS | WANTS_ALL))
@@ -282,7 +286,7 @@ class Sync:
             return message
         self._sender.teaches = self._teaches()
         message += self._sender.next_documents(size_max - len(message), now_ms)
-        if not message and self._telling is not None and self._sender.their_flags & HEARS:
+        if not message and self._telling is not None and self.hears():
             message = self._telling.next_message(size_max, now_ms)
         if message or not self._store.has_attachments:
             return message
@@ -314,7 +318,7 @@ class Sync:
             due_ms = self._sender.durable_deadline_ms()
             if due_ms is not None:
                 due.append(due_ms)
-            if self._telling is not None and self._sender.their_flags & HEARS:
+            if self._telling is not None and self.hears():
                 due_ms = self._telling.deadline_ms()
                 if due_ms is not None:
                     due.append(due_ms)
