@@ -118,22 +118,20 @@ class Links:
 
     def note_presence(self) -> None:
         """Take what is linked to this peer now, and tell those who hear of it."""
+        keyring, store = self.local.keyring, self.local.store
+        if keyring is None or not self._hears:
+            return
+        from edge_peer.core.presence import Presence, links_of
+
+        is_first = self._presence is None
+        if self._presence is None:
+            name = keyring.certificate.name
+            self._presence = Presence(store.author, name, store.log.authors_max)
         sessions = [
             pump.session
             for pump in self.pumps
             if pump.session.sync is not None and not pump.session.is_closed()
         ]
-        keyring, store = self.local.keyring, self.local.store
-        if keyring is None or not self._hears:
-            return
-        is_first = self._presence is None
-        if self._presence is None:
-            from edge_peer.core.presence import Presence
-
-            name = keyring.certificate.name
-            self._presence = Presence(store.author, name, store.log.authors_max)
-        from edge_peer.core.presence import links_of
-
         for session in sessions:
             assert session.sync is not None
             now_ms = self._system.now_ms()

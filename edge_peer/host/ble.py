@@ -175,16 +175,42 @@ class Central:
             raise OSError(f"{error}; is Bluetooth on, and bluetoothd running?") from error
 
 
-class BleakPort:
-    """A connection through bleak, as a port for transport/gatt.py."""
+class Inbox:
+    """What has come over one connection: the half of a port for transport/gatt.py that reads."""
 
-    def __init__(self, signal_dbm: int | None) -> None:
-        self.value_size = 0
-        self.signal_dbm = signal_dbm
-        self._client: BleakClient | None = None
+    def __init__(self) -> None:
         self._values: deque[bytes] = deque()
         self._changed = asyncio.Event()
         self._lost = ""
+
+    async def read(self) -> bytes:
+        while not self._values:
+            if self._lost:
+                raise OSError(self._lost)
+            self._changed.clear()
+            await self._changed.wait()
+        return self._values.popleft()
+
+    def _take(self, value: bytes) -> None:
+        if len(self._values) < VALUE_COUNT_MAX:
+            self._values.append(value)
+            self._changed.set()
+        else:
+            self._lose("it sends more than there is room for")
+
+    def _lose(self, reason: str) -> None:
+        self._lost = self._lost or reason
+        self._changed.set()
+
+
+class BleakPort(Inbox):
+    """A connection through bleak, as a port for transport/gatt.py."""
+
+    def __init__(self, signal_dbm: int | None) -> None:
+        super().__init__()
+        self.value_size = 0
+        self.signal_dbm = signal_dbm
+        self._client: BleakClient | None = None
 
     async def open(self, device: BLEDevice, bluez: Any, backend: Any) -> None:
         """Connect and subscribe; raises OSError."""
@@ -210,14 +236,6 @@ class BleakPort:
                 raise OSError(str(error) or "does not answer") from error
             raise
 
-    async def read(self) -> bytes:
-        while not self._values:
-            if self._lost:
-                raise OSError(self._lost)
-            self._changed.clear()
-            await self._changed.wait()
-        return self._values.popleft()
-
     async def write(self, value: bytes) -> None:
         if self._lost or self._client is None:
             raise OSError(self._lost)
@@ -231,15 +249,7 @@ class BleakPort:
             await _quietly(self._client.disconnect)
 
     def _notified(self, _: Any, value: bytearray) -> None:
-        if len(self._values) < VALUE_COUNT_MAX:
-            self._values.append(bytes(value))
-            self._changed.set()
-        else:
-            self._lose("it sends more than there is room for")
-
-    def _lose(self, reason: str) -> None:
-        self._lost = self._lost or reason
-        self._changed.set()
+        self._take(bytes(value))
 
 
 async def _quietly(end: Callable[[], Any]) -> None:

@@ -9,7 +9,6 @@ else writes is disconnected. Who only subscribes gets records that it cannot ope
 """
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
@@ -28,7 +27,7 @@ from dbus_fast.errors import DBusError
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
 from edge_peer.core.errors import EdgeError
-from edge_peer.host.ble import MEDIUM, QUIET_MS, VALUE_COUNT_MAX
+from edge_peer.host.ble import MEDIUM, QUIET_MS, Inbox
 from edge_peer.transport.advertisement import (
     COMPANY,
     SERVICE_TEXT,
@@ -164,35 +163,21 @@ class Peripheral:
                 await self.call(device, f"{BLUEZ}.Device1", "Disconnect")
 
 
-class BluezPort:
+class BluezPort(Inbox):
     """The connection of one central, as a port for transport/gatt.py."""
 
     def __init__(self, owner: Peripheral, device: str, outgoing: "_Characteristic") -> None:
+        super().__init__()
         self.value_size = VALUE_SIZE_MIN
         self.signal_dbm: int | None = None  # BlueZ tells it of who is scanned
         self.device = device
         self._owner = owner
         self._outgoing = outgoing
-        self._values: deque[bytes] = deque()
-        self._changed = asyncio.Event()
-        self._lost = ""
         outgoing.on_stop = self._stopped
 
     def take(self, value: bytes, mtu: int) -> None:
         self.value_size = max(VALUE_SIZE_MIN, min(mtu - ATT_HEADER, VALUE_SIZE_MAX))
-        if len(self._values) < VALUE_COUNT_MAX:
-            self._values.append(value)
-        else:
-            self._lost = "it sends more than there is room for"
-        self._changed.set()
-
-    async def read(self) -> bytes:
-        while not self._values:
-            if self._lost:
-                raise OSError(self._lost)
-            self._changed.clear()
-            await self._changed.wait()
-        return self._values.popleft()
+        self._take(value)
 
     async def write(self, value: bytes) -> None:
         if self._lost:
@@ -206,8 +191,7 @@ class BluezPort:
 
     def _stopped(self) -> None:
         """No subscriber is left: the central is gone."""
-        self._lost = self._lost or "the connection is gone"
-        self._changed.set()
+        self._lose("the connection is gone")
 
 
 class _Application(ServiceInterface):
