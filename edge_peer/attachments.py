@@ -1,23 +1,23 @@
 """
 Attachments for a program: waiting for one, and reading it piece by piece.
 
-Loaded with the first of them; core/attachments.py has the rules.
+Loaded with the first of them; core/store/attachments.py has the rules.
 """
 
 import asyncio
 
-from edge_peer.core.attachments import piece_count
 from edge_peer.core.errors import EdgeError, StorageError
 from edge_peer.core.limits import PIECE_BYTES
+from edge_peer.core.store.attachments import piece_count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from edge_peer.core.attachments import Attachments, Want
     from edge_peer.core.kinds import Attachment
-    from edge_peer.core.store import Store
+    from edge_peer.core.store.attachments import Attachments, Want
+    from edge_peer.core.store.store import Store
 
 ATTEMPTS_MAX = 3  # at a blob of which what came was not what its id says
 

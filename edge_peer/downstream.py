@@ -17,15 +17,15 @@ the collection; where even that is too much, some collections are not asked for.
 
 from collections import namedtuple
 
-from edge_peer.core.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
-from edge_peer.core.query import parse
+from edge_peer.core.query.parser import parse
+from edge_peer.core.sync.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.execute import Codec
-    from edge_peer.core.store import Store
+    from edge_peer.core.query.execute import Codec
+    from edge_peer.core.store.store import Store
 
     Wanted = tuple[str, bytes]  # statement, packed arguments
     Hops = dict[Wanted, int]

@@ -1,19 +1,19 @@
 """
-What `SmallPeer.observe` returns. Loaded with the first of them; core/observe.py does the work.
+What `SmallPeer.observe` returns. Loaded with the first of them (core/query/observe.py works).
 """
 
 import asyncio
 
-from edge_peer.core.observe import LiveResult
+from edge_peer.core.query.observe import LiveResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edge_peer.core.execute import Codec
-    from edge_peer.core.observe import Diff, Rows
-    from edge_peer.core.store import Store
+    from edge_peer.core.query.execute import Codec
+    from edge_peer.core.query.observe import Diff, Rows
+    from edge_peer.core.store.store import Store
 
     Callback = Callable[[Rows, Diff], None]
 

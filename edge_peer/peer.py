@@ -15,12 +15,12 @@ from binascii import crc32, hexlify
 
 from edge_peer import config as configs
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_peer.core.execute import Executor
 from edge_peer.core.limits import policies_of
-from edge_peer.core.link import Opened
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
-from edge_peer.core.session import Local, Session
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.link import Opened
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.session import Local, Session
 from edge_peer.runtime import load, unload
 from edge_peer.transport.pump import Pump
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from edge_peer.attachments import Blob
     from edge_peer.config import Config
-    from edge_peer.core.batch import Batch
     from edge_peer.core.document import Document
-    from edge_peer.core.execute import Result
     from edge_peer.core.kinds import Attachment
-    from edge_peer.core.link import Event
-    from edge_peer.core.log import Put
-    from edge_peer.core.presence import Presence
-    from edge_peer.core.session import Medium
+    from edge_peer.core.query.execute import Result
+    from edge_peer.core.store.batch import Batch
+    from edge_peer.core.store.log import Put
+    from edge_peer.core.sync.link import Event
+    from edge_peer.core.sync.presence import Presence
+    from edge_peer.core.sync.session import Medium
     from edge_peer.observer import Callback, Observer
     from edge_peer.security.guard import Guard
     from edge_peer.security.keyring import Keyring
@@ -111,7 +111,7 @@ class Links:
         return links
 
     def presence(self) -> "list[dict[str, Any]]":
-        """Return who is linked to whom, as far as it is known (core/presence.py)."""
+        """Return who is linked to whom, as far as it is known (core/sync/presence.py)."""
         self._hears = True
         self.note_presence()
         return [] if self._presence is None else self._presence.graph()
@@ -121,7 +121,7 @@ class Links:
         keyring, store = self.local.keyring, self.local.store
         if keyring is None or not self._hears:
             return
-        from edge_peer.core.presence import Presence, links_of
+        from edge_peer.core.sync.presence import Presence, links_of
 
         is_first = self._presence is None
         if self._presence is None:
@@ -252,7 +252,7 @@ class SmallPeer:
         return cls(configs.load(path))
 
     def execute(self, statement: str, arguments: "dict[str, Any] | None" = None) -> "Result":
-        """Run one DQL statement (core/query.py); what it wrote is durable on return.
+        """Run one DQL statement (core/query/parser.py); what it wrote is durable on return.
 
         Raises QueryError for a mistake in the statement, an argument or a document;
         StoreFull, with nothing changed, when everything stored still waits for sync.
@@ -275,7 +275,7 @@ class SmallPeer:
     ) -> "Observer":
         """Follow the result of a SELECT on what this peer has, until cancelled.
 
-        callback(rows, diff) is called now and after every change (core/observe.py says
+        callback(rows, diff) is called now and after every change (core/query/observe.py says
         what they are); without one, `async for rows, diff in peer.observe(…)`.
         """
         from edge_peer.observer import Observer

@@ -8,19 +8,19 @@ neighbours want (edge_peer/downstream.py).
 """
 
 from edge_peer.core.errors import StorageError
-from edge_peer.core.query import NAME, tokens_of
+from edge_peer.core.query.parser import NAME, tokens_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from edge_peer.core.execute import Codec
-    from edge_peer.core.select import Matcher
-    from edge_peer.core.session import Session
-    from edge_peer.core.store import Store
-    from edge_peer.core.sync import Requests
-    from edge_peer.core.sync import Subscription as Wanted
+    from edge_peer.core.query.execute import Codec
+    from edge_peer.core.query.select import Matcher
+    from edge_peer.core.store.store import Store
+    from edge_peer.core.sync.session import Session
+    from edge_peer.core.sync.sync import Requests
+    from edge_peer.core.sync.sync import Subscription as Wanted
     from edge_peer.downstream import Downstream
 
 _WANTED_ID = "wanted"

@@ -3,7 +3,7 @@
 from helpers import Random
 
 from edge_peer import runtime
-from edge_peer.core.messages import RELAYS, WANTS_ALL
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL
 from edge_peer.security import certificate as certificates
 from edge_peer.security.identity import Identity, app_id_of
 from edge_peer.security.kdf import sha256

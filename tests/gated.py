@@ -8,10 +8,10 @@ from memory import open_log
 from edge_peer import runtime
 from edge_peer.core import codec
 from edge_peer.core.errors import RemoteProtocolError
-from edge_peer.core.execute import Executor
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
-from edge_peer.core.store import Store
-from edge_peer.core.sync import Sync
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.sync import Sync
 from edge_peer.security import certificate as certificates
 from edge_peer.security import permission, revocation
 from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY, Time

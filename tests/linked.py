@@ -7,11 +7,11 @@ from helpers import Random
 from memory import open_log
 
 from edge_peer.core import codec
-from edge_peer.core.execute import Executor
-from edge_peer.core.link import Opened
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
-from edge_peer.core.session import Local, Medium, Session
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.link import Opened
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.session import Local, Medium, Session
 
 MEDIUM = Medium("test", 1, 64, 1024, 5_000, 100)
 GATEWAY = WANTS_UNDURABLE | RELAYS

@@ -1,5 +1,5 @@
 """
-What every log is held to: core/log.py on flash, host/storage.py in SQLite.
+What every log is held to: core/store/log.py on flash, host/storage.py in SQLite.
 
 Each `check_…(open_log)` starts on a medium of its own with a quota of a few
 kilobytes. open_log(evict, before_erase) opens the log; called again it opens
@@ -12,7 +12,7 @@ from helpers import Random, raises
 
 from edge_peer.core.errors import StorageError, StoreFull
 from edge_peer.core.limits import ATTACHMENTS, KEPT, PIECES, RELAYED, WHOLE
-from edge_peer.core.log import META
+from edge_peer.core.store.log import META
 
 LIMIT = 10_000  # more than a medium holds
 

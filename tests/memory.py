@@ -1,9 +1,9 @@
 """
 A log in memory, for tests that need a store and are not about storage.
 
-It keeps the Log contract of edge_peer/core/store.py in the simplest way: it has no
+It keeps the Log contract of edge_peer/core/store/store.py in the simplest way: it has no
 bound, evicts nothing, loses nothing and survives no restart but that of the Store
-above it. Never use it to test storage: what core/log.py and host/storage.py
+above it. Never use it to test storage: what core/store/log.py and host/storage.py
 promise beyond this, they are held to by tests of their own. Runs on CPython and
 MicroPython.
 """
@@ -11,8 +11,8 @@ MicroPython.
 import gc
 
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, WHOLE
-from edge_peer.core.log import META
-from edge_peer.core.store import Store
+from edge_peer.core.store.log import META
+from edge_peer.core.store.store import Store
 
 # Its entries stay, and lie between much that does not. MicroPython never moves an
 # object, so unless it collects early, a heap that is nearly empty has no 3 kB in one piece.

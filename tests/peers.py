@@ -10,10 +10,10 @@ from pathlib import Path
 from app import APP, EVERYTHING, device
 from memory import open_log
 
-from edge_peer.core.execute import Executor
-from edge_peer.core.messages import WANTS_ALL
-from edge_peer.core.session import Local
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.messages import WANTS_ALL
+from edge_peer.core.sync.session import Local
 from edge_peer.host import codec, private_file, system
 from edge_peer.peer import Links
 from edge_peer.security import certificate as certificates

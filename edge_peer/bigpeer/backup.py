@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.bigpeer import settings, stores
-from edge_peer.core import state as states
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.limits import HIDDEN
-from edge_peer.core.log import META
-from edge_peer.core.store import STATE_ID
+from edge_peer.core.store import state as states
+from edge_peer.core.store.log import META
+from edge_peer.core.store.store import STATE_ID
 from edge_peer.host import private_file
 from edge_peer.host.keys import read_secret
 from edge_peer.security import identity
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.tenant import Tenant
-    from edge_peer.core.log import Put
+    from edge_peer.core.store.log import Put
 
 RENEW = "restored"  # the file that says so
 FOLDER = "backups"

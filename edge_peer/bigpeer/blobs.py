@@ -19,10 +19,10 @@ from starlette.responses import Response, StreamingResponse
 from edge_peer.attachments import Blob
 from edge_peer.bigpeer.permissions import Permissions, takes
 from edge_peer.bigpeer.refusal import Refusal
-from edge_peer.core.attachments import ATTACHMENT_BYTES_MAX
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.kinds import ATTACHMENT_ID_SIZE, Attachment, packed_token
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.view import fields_of
+from edge_peer.core.store.attachments import ATTACHMENT_BYTES_MAX
 from edge_peer.host import codec
 
 if TYPE_CHECKING:

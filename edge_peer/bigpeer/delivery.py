@@ -40,11 +40,11 @@ from edge_peer.bigpeer.permissions import ALWAYS, takes
 from edge_peer.bigpeer.publisher import SCHEME, Publisher
 from edge_peer.bigpeer.webhooks import Dead, Webhook, Webhooks
 from edge_peer.core.errors import FormatError, StorageError
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.view import fields_of
 from edge_peer.host import codec, system
 
 if TYPE_CHECKING:
-    from edge_peer.core.store import Store
+    from edge_peer.core.store.store import Store
 
 BATCH_COUNT = 128  # documents read from the feed at a time
 PARALLEL_COUNT = 8  # requests to one consumer at once

@@ -27,7 +27,7 @@ from edge_peer.bigpeer.keys_http import time_text
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
-from edge_peer.core.view import view
+from edge_peer.core.query.view import view
 from edge_peer.host import codec, system
 from edge_peer.peer import INFO_COLLECTION
 

@@ -24,7 +24,7 @@ from edge_peer.bigpeer.permissions import ALWAYS, Permissions, takes
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.scoped import FORBIDDEN
 from edge_peer.core.errors import FormatError
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.view import fields_of
 from edge_peer.host import codec
 
 if TYPE_CHECKING:

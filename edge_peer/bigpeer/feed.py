@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
 from edge_peer.core.document import SEPARATOR
-from edge_peer.core.store import Store
-from edge_peer.core.view import view
+from edge_peer.core.query.view import view
+from edge_peer.core.store.store import Store
 from edge_peer.host import system
 from edge_peer.peer import INFO_COLLECTION
 

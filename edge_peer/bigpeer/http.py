@@ -79,7 +79,7 @@ from edge_peer.bigpeer.keys import Key
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.requests import body_of, statement_in, wait_for_transaction
 from edge_peer.core.errors import QueryError, StorageError, StoreFull
-from edge_peer.core.log import META
+from edge_peer.core.store.log import META
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.server import BigPeer

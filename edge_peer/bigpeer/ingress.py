@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from edge_peer.bigpeer import reception
 from edge_peer.core.errors import StorageError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan, mqtt, system
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
 from edge_peer.security.wire import begins

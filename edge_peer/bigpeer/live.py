@@ -34,8 +34,8 @@ from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.requests import body_of, statement_in, wait_for_transaction
 from edge_peer.bigpeer.scoped import restricted
 from edge_peer.core.errors import QueryError, StorageError
-from edge_peer.core.observe import Diff, LiveResult
-from edge_peer.core.query import parse
+from edge_peer.core.query.observe import Diff, LiveResult
+from edge_peer.core.query.parser import parse
 from edge_peer.host import codec
 
 if TYPE_CHECKING:

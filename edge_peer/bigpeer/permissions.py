@@ -16,11 +16,11 @@ more than that.
 from typing import Any
 
 from edge_peer.core.errors import QueryError
-from edge_peer.core.evaluate import evaluate
-from edge_peer.core.expression import Expression
+from edge_peer.core.ids import COLLECTION_BYTES_MAX
 from edge_peer.core.limits import HIDDEN
-from edge_peer.core.messages import COLLECTION_BYTES_MAX
-from edge_peer.core.query import tokens_of
+from edge_peer.core.query.evaluate import evaluate
+from edge_peer.core.query.expression import Expression
+from edge_peer.core.query.parser import tokens_of
 
 COLLECTION_COUNT_MAX = 64
 PREDICATE_COUNT_MAX = 16  # of a collection; each is evaluated for every document

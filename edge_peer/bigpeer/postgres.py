@@ -36,7 +36,7 @@ from psycopg import sql
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE, limits_of
-from edge_peer.core.log import META
+from edge_peer.core.store.log import META
 from edge_peer.host.changes import Changes
 from edge_peer.host.eviction import FIRST_PIECE, Candidate, Eviction, Leaving
 from edge_peer.host.limited import LimitedLog
@@ -44,8 +44,8 @@ from edge_peer.host.schema import size_of
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limits
-    from edge_peer.core.log import Evict, Keep, Put
-    from edge_peer.core.store import BeforeErase
+    from edge_peer.core.store.log import Evict, Keep, Put
+    from edge_peer.core.store.store import BeforeErase
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -28,9 +28,9 @@ from edge_peer.bigpeer.feed import TIME_FIELD, is_number, time_of
 from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
 from edge_peer.core.errors import ConfigError, EdgeError
+from edge_peer.core.ids import COLLECTION_BYTES_MAX
 from edge_peer.core.limits import HIDDEN
-from edge_peer.core.messages import COLLECTION_BYTES_MAX
-from edge_peer.core.view import view
+from edge_peer.core.query.view import view
 from edge_peer.host import codec, private_file, system
 
 if TYPE_CHECKING:

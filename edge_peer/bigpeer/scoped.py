@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge_peer.bigpeer.permissions import ALWAYS, Permissions, takes
 from edge_peer.bigpeer.refusal import Refusal
-from edge_peer.core.batch import Batch
-from edge_peer.core.execute import Executor, Result
-from edge_peer.core.query import Explain, parse
-from edge_peer.core.store import Store
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.execute import Executor, Result
+from edge_peer.core.query.parser import Explain, parse
+from edge_peer.core.query.view import fields_of
+from edge_peer.core.store.batch import Batch
+from edge_peer.core.store.store import Store
 
 if TYPE_CHECKING:
-    from edge_peer.core.execute import Codec
+    from edge_peer.core.query.execute import Codec
 
 CHANGED_COUNT_MAX = 10_000  # documents of one statement that wait in memory to be checked
 FORBIDDEN = "forbidden"

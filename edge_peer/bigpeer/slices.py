@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from greenlet import getcurrent, greenlet
 
 if TYPE_CHECKING:
-    from edge_peer.core.log import Keep
-    from edge_peer.core.store import Store
+    from edge_peer.core.store.log import Keep
+    from edge_peer.core.store.store import Store
 
 Made = TypeVar("Made")
 

@@ -5,13 +5,13 @@ Where an app's documents are: a file of SQLite, or a schema in PostgreSQL.
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
 from edge_peer.host import storage
 
 if TYPE_CHECKING:
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Evict
-    from edge_peer.core.store import BeforeErase
+    from edge_peer.core.store.log import Evict
+    from edge_peer.core.store.store import BeforeErase
 
 
 class BigStore(Store):

@@ -23,10 +23,10 @@ from edge_peer.bigpeer.sightings import Sightings
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
 from edge_peer.core.errors import EdgeError
-from edge_peer.core.execute import Executor, Result
-from edge_peer.core.messages import WANTS_ALL
-from edge_peer.core.session import Local
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor, Result
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.messages import WANTS_ALL
+from edge_peer.core.sync.session import Local
 from edge_peer.guarding import open_guard
 from edge_peer.host import codec, system
 from edge_peer.peer import Links, open_keyring

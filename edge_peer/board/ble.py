@@ -19,7 +19,7 @@ from collections import deque
 import bluetooth
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.transport import advertisement
 from edge_peer.transport.gatt import VALUE_SIZE_MAX, VALUE_SIZE_MIN, WINDOW, GattChannel
 

@@ -6,7 +6,7 @@ Which ones, board/pinned.py finds out; it is needed once, and this is what stays
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_peer.core.segment import BlockDevice, Bytes
+    from edge_peer.core.store.segment import BlockDevice, Bytes
 
 
 class Blocks:

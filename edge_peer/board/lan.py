@@ -13,7 +13,7 @@ import asyncio
 import socket
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.transport.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel
 
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.session import Local
+    from edge_peer.core.sync.session import Local
 
 PORT = 7700
 CONNECT_S_MAX = 10

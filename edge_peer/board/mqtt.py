@@ -13,14 +13,14 @@ import asyncio
 from binascii import hexlify
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.transport.mqtt_client import CONNECTED, MESSAGE, REASONS, SUBSCRIBED, MqttClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.session import Local
+    from edge_peer.core.sync.session import Local
 
 PORT, TLS_PORT = 1883, 8883
 CONNECT_S_MAX = 10

@@ -31,7 +31,7 @@ from edge_peer.core.errors import ConfigError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_peer.core.segment import BlockDevice
+    from edge_peer.core.store.segment import BlockDevice
 
     Place = tuple[int, int]  # block (-1: none yet), bytes in the file
     Pair = tuple[int, int]  # the two blocks of a metadata pair
@@ -46,7 +46,7 @@ begin with an empty database, remove the whole folder while no program runs.
 """
 
 _MARKER = b"FLp1"  # the last character is the version of the layout
-_MARKER_SIZE = 20  # no longer than the heads of core/segment.py, which takes it for blank
+_MARKER_SIZE = 20  # no longer than the heads of core/store/segment.py, which takes it for blank
 _MAP = b"FLm1"
 _REMEDY = "; if nothing else helps, remove the folder: the log then begins empty"
 

@@ -13,14 +13,14 @@ import asyncio
 from machine import UART
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.transport.stream import StreamChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.session import Local
+    from edge_peer.core.sync.session import Local
 
 BAUD = 115_200
 RECEIVE_BUFFER_BYTES = 1024  # 90 ms at that speed: longer than any collection of garbage

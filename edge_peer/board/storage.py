@@ -16,15 +16,15 @@ and for each what documents may take, all of it optional:
 
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.limits import ATTACHMENTS, WHOLE, limits_of, pinned_bytes
-from edge_peer.core.log import FlashLog
-from edge_peer.core.records import device_quota_bytes
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.records import device_quota_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge_peer.core.log import BlockDevice, Evict
-    from edge_peer.core.store import BeforeErase
+    from edge_peer.core.store.log import BlockDevice, Evict
+    from edge_peer.core.store.store import BeforeErase
 
 DOCUMENTS_MAX = 2_000
 PINNED_COUNT = 72  # blocks: 288 KiB of the 848 that a Pico W has for files

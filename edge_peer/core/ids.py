@@ -1,5 +1,5 @@
 """
-Names that follow from other things: automatic document ids and author numbers.
+Names: how long they are at most, and those that follow from other things.
 
 An automatic id is the first write's stamp and author in 19 characters of an
 alphabet that sorts as its digits do (RFC 4648, 5, reordered), so that ids sort by time
@@ -7,6 +7,9 @@ and need no bytes on the wire: the write itself implies them (SPEC.md, "Ids").
 """
 
 from hashlib import sha256
+
+COLLECTION_BYTES_MAX = 64  # of a collection's name
+ID_BYTES_MAX = 128
 
 _ALPHABET = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 WHOLE = "*"
 RELAYED = "*relayed"
 ATTACHMENTS = "*attachments"
-# Collections that hold no documents (core/attachments.py): no statement, no neighbour and
+# Collections that hold no documents (core/store/attachments.py): no statement, no neighbour and
 # no listener sees them. Their arrival is 0.
 PIECES = "*pieces"
 KEPT = "*kept"

@@ -21,7 +21,7 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_peer.core.session import Medium, Session
+from edge_peer.core.sync.session import Medium, Session
 from edge_peer.transport.advertisement import (
     COMPANY,
     SERVICE_TEXT,

@@ -18,7 +18,7 @@ from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan
 from edge_peer.transport.advertisement import app_hash
 from edge_peer.transport.mdns import SERVICE

@@ -12,7 +12,7 @@ from edge_peer.host.schema import size_of
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limit
-    from edge_peer.core.log import Evict
+    from edge_peer.core.store.log import Evict
 
     OldestFirst = Callable[[str, int, int], Iterator["Candidate"]]
 

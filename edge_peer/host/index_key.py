@@ -1,7 +1,7 @@
 """
 The keys of SQLite's indexes over fields of documents: edge_key(body, path).
 
-A key is bytes that compare as core/evaluate.py's sort_key does. It belongs to the
+A key is bytes that compare as core/query/evaluate.py's sort_key does. It belongs to the
 layout of the file (SPEC.md, "SQLite store"): a store keeps the keys that it has.
 
     00 MISSING, deleted, unreadable   01 NULL   02 | 00 or 01 boolean
@@ -23,9 +23,9 @@ from math import inf, nextafter
 
 from edge_peer.core.document import AUTHOR_SIZE, COUNTER, SEPARATOR, STAMP_SIZE
 from edge_peer.core.errors import FormatError
-from edge_peer.core.evaluate import MISSING, evaluate
 from edge_peer.core.packing import Reader
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.evaluate import MISSING, evaluate
+from edge_peer.core.query.view import fields_of
 from edge_peer.host.codec import unpack
 
 KEY_BYTES_MAX = 128  # a long text makes no long index
@@ -66,7 +66,7 @@ def kind_range(key: bytes) -> tuple[bytes, bytes]:
 
 
 def value_at(body: bytes, path: bytes) -> object:
-    """Return the value of a field, or MISSING, as it is in core/view.py's fields.
+    """Return the value of a field, or MISSING, as it is in core/query/view.py's fields.
 
     Where the cells leave no doubt, only that of the field is decoded. They do when
     no cell is of the document's life, of a map around the field, or of one in it.

@@ -2,7 +2,7 @@
 CREATE INDEX on a host: what SQLite can find by fields of the documents.
 
 An index is an SQLite index over edge_key(body, path) of each of its fields (index_key.py),
-for the documents of one collection. A predicate is a tree of core/expression.py. Of
+for the documents of one collection. A predicate is a tree of core/query/expression.py. Of
 its parts that AND joins, those count here that compare a field with a constant:
 
     = IN  IS NULL  IS MISSING       points: keys that the field must have one of
@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 from edge_peer.core.document import PATH_BYTES_MAX, SEPARATOR
 from edge_peer.core.errors import QueryError
-from edge_peer.core.evaluate import evaluate
-from edge_peer.core.log import COLLECTION_BYTES_MAX
+from edge_peer.core.ids import COLLECTION_BYTES_MAX
+from edge_peer.core.query.evaluate import evaluate
 from edge_peer.host.index_key import edge_key, key_of, kind_range, prefix_range
 from edge_peer.host.schema import quoted
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Local, Medium
+from edge_peer.core.sync.session import Local, Medium
 from edge_peer.host.deflate import Deflate
 from edge_peer.transport.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_peer.core.errors import StorageError, StoreFull
+from edge_peer.core.ids import COLLECTION_BYTES_MAX, ID_BYTES_MAX
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE
-from edge_peer.core.log import COLLECTION_BYTES_MAX, ID_BYTES_MAX, META
+from edge_peer.core.store.log import META
 from edge_peer.host.changes import Changes
 from edge_peer.host.eviction import Eviction, Leaving
 
 if TYPE_CHECKING:
     from edge_peer.core.limits import Limit, Limits
-    from edge_peer.core.log import Put
-    from edge_peer.core.store import BeforeErase
+    from edge_peer.core.store.log import Put
+    from edge_peer.core.store.store import BeforeErase
 
 QUOTA_BYTES = 256 << 20
 DOCUMENTS_MAX = 1_000_000

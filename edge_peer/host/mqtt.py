@@ -29,7 +29,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Local, Medium
+from edge_peer.core.sync.session import Local, Medium
 from edge_peer.host.crypto import PAYLOAD_BYTES_MAX
 from edge_peer.security.record import OVERHEAD_BYTES
 

@@ -19,14 +19,14 @@ from zlib import crc32
 
 from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.limits import HIDDEN, WHOLE
-from edge_peer.core.log import META
+from edge_peer.core.store.log import META
 from edge_peer.host.changes import NAMELESS
 from edge_peer.host.schema import crc_start, is_whole
 from edge_peer.host.sqlite_file import Damage, SqliteFile
 from edge_peer.host.totals import Totals
 
 if TYPE_CHECKING:
-    from edge_peer.core.log import Keep, Put
+    from edge_peer.core.store.log import Keep, Put
     from edge_peer.host.indexes import Look
 
     Row = tuple[int, int, bytes]  # arrival, relayed, body

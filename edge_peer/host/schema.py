@@ -28,7 +28,7 @@ from functools import lru_cache
 from zlib import crc32
 
 from edge_peer.core.limits import RELAYED, WHOLE
-from edge_peer.core.log import META
+from edge_peer.core.store.log import META
 
 APPLICATION_ID = 0x45504C31  # "EPL1"; https://www.sqlite.org/fileformat2.html#application_id
 VERSION = 3

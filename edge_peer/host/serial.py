@@ -21,7 +21,7 @@ from zlib import crc32
 import serial
 
 from edge_peer.core.errors import ConfigError, EdgeError
-from edge_peer.core.session import Local, Medium
+from edge_peer.core.sync.session import Local, Medium
 from edge_peer.transport.stream import StreamChannel
 
 BAUD = 115_200

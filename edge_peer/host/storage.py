@@ -1,5 +1,5 @@
 """
-The log of a host: what core/log.py is on flash, in one SQLite file.
+The log of a host: what core/store/log.py is on flash, in one SQLite file.
 
     {"path": "store.db", "quota_bytes": 268435456, "documents_max": 1000000,
      "relayed": {"quota_bytes": 50000000, "documents_max": 100000},
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
+from edge_peer.core.ids import COLLECTION_BYTES_MAX
 from edge_peer.core.limits import ATTACHMENTS, HIDDEN, RELAYED, WHOLE, limits_of
-from edge_peer.core.log import COLLECTION_BYTES_MAX, META
+from edge_peer.core.store.log import META
 from edge_peer.host.changes import Changes
 from edge_peer.host.eviction import FIRST_PIECE, Candidate, Eviction, Leaving
 from edge_peer.host.indexes import Indexes, Look
@@ -33,10 +34,10 @@ from edge_peer.host.schema import crc_of, index_the_oldest, is_whole, oldest, qu
 from edge_peer.host.sqlite_file import Damage
 
 if TYPE_CHECKING:
-    from edge_peer.core.expression import Node
     from edge_peer.core.limits import Limits
-    from edge_peer.core.log import Evict, Put
-    from edge_peer.core.store import BeforeErase
+    from edge_peer.core.query.expression import Node
+    from edge_peer.core.store.log import Evict, Put
+    from edge_peer.core.store.store import BeforeErase
 
 LIMITED_COUNT_MAX = 64  # collections with limits: each has an index of its own
 MANY = 8  # puts of which it pays to try them all at once
@@ -251,7 +252,7 @@ class SqliteLog(Reader, LimitedLog):
     ) -> Iterator[tuple[str, bytes]] | None:
         """Yield (id, body) of at least what matches, each once, in no order; None: no index helps.
 
-        where: a tree of core/expression.py. Commits meanwhile do no harm.
+        where: a tree of core/query/expression.py. Commits meanwhile do no harm.
         """
         look = self._indexes.look(collection, where, arguments)
         return None if look is None else self._found_by(collection, look)

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect as open_connection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.session import Local, Medium
+from edge_peer.core.sync.session import Local, Medium
 
 CONNECT_S_MAX = 10
 

@@ -27,7 +27,7 @@ from edge_peer.core.codec import pack
 from edge_peer.core.document import REGISTER, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.limits import PROOFS, SIGNED
-from edge_peer.core.messages import Decoder, Delta, Encoder
+from edge_peer.core.sync.messages import Decoder, Delta, Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Put
+    from edge_peer.core.store.log import Put
 
     Record = tuple[str, str, Document]
 

@@ -1,5 +1,5 @@
 """
-One link's way from strangers to sealed records. Sans I/O, driven by core/session.py.
+One link's way from strangers to sealed records. Sans I/O, driven by core/sync/session.py.
 
     channel.receive_frame(frame, now_ms) -> a payload that was sealed for us, or None
     channel.step(now_ms)                 -> one stretch of what takes long; True while there is more

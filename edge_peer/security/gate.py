@@ -1,5 +1,5 @@
 """
-One link's gatekeeper: what this neighbour may see, say and write. Asked by core/sync.py.
+One link's gatekeeper: what this neighbour may see, say and write. Asked by core/sync/sync.py.
 
     REVOKED    0c | length | version varint | list     see revocation.py; none: "I have this"
     REFUSED    0d | length | refusals                  see refusals.py
@@ -15,7 +15,8 @@ A list is told when it is higher than what the neighbour has told of its own.
 
 from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.limits import AUTHORS, PROOFS, SIGNED
-from edge_peer.core.messages import (
+from edge_peer.core.packing import Reader, put_varint
+from edge_peer.core.sync.messages import (
     OFFER,
     REFUSED,
     RELAYS,
@@ -26,7 +27,6 @@ from edge_peer.core.messages import (
     WANTS_ALL,
     WANTS_UNDURABLE,
 )
-from edge_peer.core.packing import Reader, put_varint
 from edge_peer.security.certificate import BIG_PEER, DEVICE, RELAY
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from edge_peer.core.document import Document
-    from edge_peer.core.messages import Told
+    from edge_peer.core.sync.messages import Told
     from edge_peer.security.certificate import Certificate
     from edge_peer.security.guard import Guard
     from edge_peer.security.notary import Notary

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any, Protocol
 
-    from edge_peer.core.store import Store
+    from edge_peer.core.store.store import Store
     from edge_peer.security.certificate import Certificate, Time
     from edge_peer.security.gate import Gate
     from edge_peer.security.judge import Judge

@@ -1,5 +1,5 @@
 """
-Who wrote what arrives, and whether he may: asked for every document (core/receiver.py).
+Who wrote what arrives, and whether he may: asked for every document (core/sync/receiver.py).
 
 Every author's certificate is a document:
 
@@ -9,7 +9,7 @@ Every author's certificate is a document:
 The relay or Big Peer that he is linked to writes it, or a Big Peer that renews it. An author
 is a hash of its key and incarnation (core/ids.py), so it proves itself by the authority's
 signature, whoever has written and carried it. It travels ahead of the first document of
-its author on each link (core/sender.py).
+its author on each link (core/sync/sender.py).
 
 Who wrote a change is known like this. A device speaks for itself: its session's certificate
 is that of its writes, and what others have written is not taken from it. What a relay carries
@@ -25,7 +25,7 @@ from edge_peer.core.codec import pack
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
 from edge_peer.core.ids import author_of
 from edge_peer.core.limits import AUTHORS, SIGNED
-from edge_peer.core.view import view
+from edge_peer.core.query.view import view
 from edge_peer.security import certificate as certificates
 from edge_peer.security.certificate import BIG_PEER
 from edge_peer.security.guard import FIELD, INCARNATION_SIZE
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_peer.core.document import Document
-    from edge_peer.core.find import Fields
+    from edge_peer.core.query.find import Fields
     from edge_peer.security.batch import Batch
     from edge_peer.security.certificate import Certificate
     from edge_peer.security.gate import Gate

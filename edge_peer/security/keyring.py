@@ -104,7 +104,7 @@ class Keyring:
 
     def flags_of(self, certificate: "Certificate") -> int:
         """Return which of HELLO's flags this role may set."""
-        from edge_peer.core.messages import RELAYS, WANTS_ALL
+        from edge_peer.core.sync.messages import RELAYS, WANTS_ALL
         from edge_peer.security.certificate import BIG_PEER, RELAY
 
         flags = {BIG_PEER: WANTS_ALL | RELAYS, RELAY: RELAYS}

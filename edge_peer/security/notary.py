@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Put
+    from edge_peer.core.store.log import Put
     from edge_peer.security.guard import Guard
 
 REST_FACTOR = 20  # times what the last signature took: at most 5 % of a board's time

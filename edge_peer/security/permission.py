@@ -23,22 +23,21 @@ from binascii import hexlify
 from collections import namedtuple
 
 from edge_peer.core.errors import FormatError, QueryError
-from edge_peer.core.evaluate import evaluate
-from edge_peer.core.expression import Expression
-from edge_peer.core.ids import automatic_id
+from edge_peer.core.ids import COLLECTION_BYTES_MAX, automatic_id
 from edge_peer.core.packing import Reader, from_utf8, to_utf8
-from edge_peer.core.query import tokens_of
+from edge_peer.core.query.evaluate import evaluate
+from edge_peer.core.query.expression import Expression
+from edge_peer.core.query.parser import tokens_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_peer.core.expression import Node
+    from edge_peer.core.query.expression import Node
 
     Fields = dict[str, object]
 
 READ = 1
 WRITE = 2
 EVERY = "*"
-COLLECTION_BYTES_MAX = 64  # as core/messages.py has it
 WHERE_BYTES_MAX = 255  # one byte says how many; certificates take less
 INFO_COLLECTION = "__small_peer_info"
 _SYSTEM = "__"

@@ -13,11 +13,12 @@ from collections import namedtuple
 
 from edge_peer.core.document import AUTHOR_SIZE
 from edge_peer.core.errors import FormatError, StoreFull
+from edge_peer.core.ids import COLLECTION_BYTES_MAX, ID_BYTES_MAX
 from edge_peer.core.packing import Reader, put_text, put_varint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_peer.core.store import Store
+    from edge_peer.core.store.store import Store
 
 NOT_ALLOWED = 1  # its certificate does not allow it
 UNKNOWN = 2  # nothing proves who its author is
@@ -33,8 +34,6 @@ REASONS = {
 REFUSED_MAX = 64  # that wait for their authors
 COUNT_MAX = 64  # in a list of them
 KEPT_MAX = 8  # of which an author keeps the names: 3 kB are all that a board has for entries
-_COLLECTION_BYTES_MAX = 64
-_ID_BYTES_MAX = 128
 _ENTRY_ID = "refused"
 
 Refusal = namedtuple("Refusal", ("author", "seq", "reason", "collection", "id"))
@@ -59,8 +58,8 @@ def decode(reader: Reader) -> "list[Refusal]":
         raise FormatError("more refusals than one message may have")
     for _ in range(count):
         author, seq, reason = reader.take(AUTHOR_SIZE), reader.varint(), reader.byte()
-        collection = reader.text(_COLLECTION_BYTES_MAX)
-        refusals.append(Refusal(author, seq, reason, collection, reader.text(_ID_BYTES_MAX)))
+        collection = reader.text(COLLECTION_BYTES_MAX)
+        refusals.append(Refusal(author, seq, reason, collection, reader.text(ID_BYTES_MAX)))
     return refusals
 
 

@@ -8,8 +8,8 @@ the controller waits for the nodes to begin. Decides nothing.
 import asyncio
 
 from edge_peer.core.errors import EdgeError
-from edge_peer.core.frame import FrameDecoder, encode
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.frame import FrameDecoder, encode
+from edge_peer.core.sync.session import Medium
 from edge_peer.transport.bus import DATA, HEADER_SIZE, JOINED, Controller, Node
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 Frames on TCP: each behind its length, a varint (SPEC.md, "Frames").
 
 TCP neither loses nor changes bytes, so there is nothing to find again and nothing to
-check, as core/frame.py has to on a bare wire: a length that no frame has means that
+check, as core/sync/frame.py has to on a bare wire: a length that no frame has means that
 something else is at the other end.
 """
 

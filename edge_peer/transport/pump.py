@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from edge_peer.core.session import Session
+    from edge_peer.core.sync.session import Session
 
     class Channel(Protocol):
         async def receive(self) -> list[bytes]: ...

@@ -1,7 +1,7 @@
 """
 Frames over one byte stream: TCP, UART, USB serial, a pty, on either runtime.
 
-How frames stand in it is an argument: as core/frame.py has it, or transport/lengths.py.
+How frames stand in it is an argument: as core/sync/frame.py has it, or transport/lengths.py.
 
 A channel carries frames for transport/pump.py and decides nothing:
 
@@ -13,7 +13,7 @@ Any of them raises OSError when the wire is gone. `reader` and `writer` are
 asyncio streams, or anything with their read, write, drain and close.
 """
 
-from edge_peer.core.frame import FrameDecoder, encode
+from edge_peer.core.sync.frame import FrameDecoder, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from memory import open_store
 
 from edge_peer.bigpeer.server import loop_factory
 from edge_peer.core import document as documents
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
 from edge_peer.host import storage, system
 
 BATCH = 200  # documents of one message, about, for the bare loop

@@ -16,8 +16,8 @@ import json
 import sys
 from pathlib import Path
 
-from edge_peer.core.log import META, WHOLE, FlashLog
-from edge_peer.core.records import device_quota_bytes
+from edge_peer.core.store.log import META, WHOLE, FlashLog
+from edge_peer.core.store.records import device_quota_bytes
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from helpers import Random  # noqa: E402
@@ -26,7 +26,7 @@ from nor_flash import Flash  # noqa: E402
 BLOCK_COUNT = 64
 DOCUMENT_BYTES = 100
 STATE_BYTES = 100
-CHECKPOINT_ARRIVALS = 64  # core/store.py
+CHECKPOINT_ARRIVALS = 64  # core/store/store.py
 RING_TURNS = 3
 GOALS = {
     "erases_per_insert": 0.035,

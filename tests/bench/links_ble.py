@@ -10,7 +10,7 @@ from rigs.ble.air import Air
 from rigs.ble.bleak_backend import backends
 from rigs.ble.visited import Visited
 
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.host import ble, system
 from edge_peer.transport.gatt import VALUE_SIZE_MAX
 

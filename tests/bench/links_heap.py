@@ -13,7 +13,7 @@ PROGRAM = """
 import gc, sys
 sys.path[:0] = [".", "boards/UNIX", "tests/rigs/ble"]
 import asyncio, bluetooth, socket
-from edge_peer.core import session, frame
+from edge_peer.core.sync import session, frame
 from edge_peer.transport import stream, pump
 from edge_peer.security import wire
 gc.collect()

@@ -10,7 +10,7 @@ import workload
 from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress, listen
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import lan, mqtt
 
 COUNT = 10_000

@@ -7,7 +7,7 @@ from peers import Peer, running, until
 from rigs.serial_bus import SerialBus
 from sync_serial import Line
 
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.host import serial, system
 
 BYTES_PER_S = 11_520  # 115,200 baud, a start and a stop bit each

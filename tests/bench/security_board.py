@@ -14,7 +14,7 @@ from edge_peer import runtime
 from edge_peer.core.codec import pack
 from edge_peer.core.document import Cell
 from edge_peer.core.ids import automatic_id
-from edge_peer.core.messages import Encoder
+from edge_peer.core.sync.messages import Encoder
 from edge_peer.security import batch
 from edge_peer.security.identity import from_text
 from edge_peer.security.keyring import Keyring

@@ -14,10 +14,10 @@ from pathlib import Path
 from endpoints import INSERT
 from workload import changed, temperatures
 
-from edge_peer.core.frame import encode
-from edge_peer.core.link import DATA, MORE, OPEN, OPENED
-from edge_peer.core.messages import WANTS_ALL
-from edge_peer.core.session import Session
+from edge_peer.core.sync.frame import encode
+from edge_peer.core.sync.link import DATA, MORE, OPEN, OPENED
+from edge_peer.core.sync.messages import WANTS_ALL
+from edge_peer.core.sync.session import Session
 from edge_peer.host.serial import MEDIUM
 from edge_peer.security.record import RECORD
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from edge_peer.bigpeer import blobs, settings
-from edge_peer.core.attachments import ATTACHMENT_BYTES_MAX
+from edge_peer.core.store.attachments import ATTACHMENT_BYTES_MAX
 
 UPLOAD = "/api/v4/attachments/upload"
 

@@ -4,8 +4,8 @@ import pytest
 from statements import run, scripts
 
 from edge_peer.core.errors import QueryError
-from edge_peer.core.execute import Result
 from edge_peer.core.kinds import Attachment
+from edge_peer.core.query.execute import Result
 
 SCRIPTS = dict(scripts())
 

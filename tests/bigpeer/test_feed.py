@@ -8,7 +8,7 @@ from edge_peer.bigpeer import feed as feeds
 from edge_peer.bigpeer.feed import Feed, thin
 from edge_peer.core import document as documents
 from edge_peer.core.clock import stamp_of
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, storage, system
 from edge_peer.peer import INFO_COLLECTION
 

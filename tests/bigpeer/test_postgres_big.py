@@ -14,8 +14,8 @@ from statements import run, scripts
 from edge_peer.bigpeer import backup, postgres
 from edge_peer.bigpeer.stores import open_log
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.execute import Executor
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec
 
 pytestmark = pytest.mark.skipif(not os.environ.get("POSTGRES"), reason="`make test-postgres`")

@@ -11,10 +11,15 @@ ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "edge_peer/manifest.py"
 EVERYTHING = dict.fromkeys(option_defaults(MANIFEST), True)
 
+BASE = [path.stem for path in sorted((ROOT / "edge_peer/core").glob("[a-z]*.py"))]
+
 # Who may import whom, from left to right; nobody imports to the right. Clocks,
 # entropy and wires reach core as arguments, so it names no module that has them.
 LAYERS = {
-    "edge_peer/core": {"edge_peer.core"},
+    "edge_peer/core": {f"edge_peer.core.{one}" for one in BASE},
+    "edge_peer/core/store": {f"edge_peer.core.{one}" for one in (*BASE, "store")},
+    "edge_peer/core/query": {f"edge_peer.core.{one}" for one in (*BASE, "store", "query")},
+    "edge_peer/core/sync": {"edge_peer.core"},
     "edge_peer/security": {"edge_peer.core", "edge_peer.security"},
     "edge_peer/transport": {"edge_peer.core", "edge_peer.transport"},
     "edge_peer": {"edge_peer.core", "edge_peer.security", "edge_peer.transport"}
@@ -46,7 +51,8 @@ LAYERS = {
 FLASHED_FOLDERS = ("board", "core", "security", "transport")
 CORE_MAY_IMPORT = {"array", "binascii", "collections", "hashlib", "struct"}
 PORTABLE_MAY_IMPORT = CORE_MAY_IMPORT | {"asyncio", "json", "sys"}
-OUTSIDE = {"edge_peer/core": CORE_MAY_IMPORT, "edge_peer/transport": PORTABLE_MAY_IMPORT}
+OUTSIDE = {folder: CORE_MAY_IMPORT for folder in LAYERS if folder.startswith("edge_peer/core")}
+OUTSIDE["edge_peer/transport"] = PORTABLE_MAY_IMPORT
 OUTSIDE["edge_peer"] = PORTABLE_MAY_IMPORT
 OUTSIDE["edge_peer/security"] = CORE_MAY_IMPORT | {"json"}
 

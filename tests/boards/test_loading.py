@@ -11,12 +11,12 @@ PROGRAM = """
 import sys
 from memory import open_store
 from edge_peer.core import codec
-from edge_peer.core.execute import Executor
+from edge_peer.core.query.execute import Executor
 
 execute = Executor(open_store(), codec).execute
 execute("INSERT INTO x DOCUMENTS (:d)", {"d": {"_id": "a", "n": 1}})
 execute(sys.argv[1], {"d": {"n": 1}})
-print(*[name[15:] for name in sys.modules if name.startswith("edge_peer.core.")])
+print(*[name.split(".")[-1] for name in sys.modules if name.startswith("edge_peer.core.")])
 """
 LANGUAGE = {
     *("expression", "evaluate", "find", "view", "unpack", "prefilter", "kinds"),

@@ -8,11 +8,11 @@ from nor_flash import TEARS, Flash, PowerCut
 from edge_peer.attachments import Blob
 from edge_peer.core import codec
 from edge_peer.core.errors import QueryError, StoreFull
-from edge_peer.core.execute import Executor
 from edge_peer.core.kinds import Attachment
 from edge_peer.core.limits import ATTACHMENTS, DROP_OLDEST, HIDDEN, PIECE_BYTES, PIECES, WHOLE
-from edge_peer.core.log import FlashLog
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.store import Store
 
 QUOTA_BYTES = 20_000
 SIZES = (0, 1, 511, 512, 513, 5_000)

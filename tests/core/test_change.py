@@ -7,11 +7,11 @@ from nor_flash import Flash
 from edge_peer.core import codec
 from edge_peer.core.document import FIELD_COUNT_MAX, decode, encode
 from edge_peer.core.errors import QueryError, StoreFull
-from edge_peer.core.execute import Executor
 from edge_peer.core.kinds import Attachment
-from edge_peer.core.log import WHOLE, FlashLog
-from edge_peer.core.record import META_BYTES_MAX
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import WHOLE, FlashLog
+from edge_peer.core.store.record import META_BYTES_MAX
+from edge_peer.core.store.store import Store
 from edge_peer.subscriptions import Subscriptions
 
 TOKEN = Attachment(bytes(range(16)), 3, "image/png")

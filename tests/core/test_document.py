@@ -34,7 +34,7 @@ from edge_peer.core.document import (
 )
 from edge_peer.core.errors import FormatError
 from edge_peer.core.kinds import ENTRY, Attachment, packed_token
-from edge_peer.core.view import fields_of, view
+from edge_peer.core.query.view import fields_of, view
 
 AUTHORS = (bytes(8), b"author-a", b"author-b", b"\xff" * 8)
 PATHS = ("a", "b", "c", "m\0a", "m\0b", "m", "é")

@@ -3,8 +3,8 @@
 from memory import open_log
 
 from edge_peer.core import codec
-from edge_peer.core.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
 from edge_peer.downstream import NEIGHBOUR_COUNT_MAX, REFETCH_MS_FIRST, Downstream
 
 ONE, TWO = b"child-01", b"child-02"

@@ -5,9 +5,9 @@ from nor_flash import Flash
 from statements import run, scripts
 
 from edge_peer.core import codec
-from edge_peer.core.execute import Executor
-from edge_peer.core.log import WHOLE, FlashLog
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import WHOLE, FlashLog
+from edge_peer.core.store.store import Store
 
 
 def test_every_statement_is_answered_as_the_table_says():

@@ -10,13 +10,14 @@ from nor_flash import Flash
 from edge_peer.attachments import Blob
 from edge_peer.core import codec
 from edge_peer.core.errors import FormatError, StoreFull
-from edge_peer.core.exchange import OFFER_MS, put_message
-from edge_peer.core.execute import Executor
 from edge_peer.core.kinds import Attachment
 from edge_peer.core.limits import ATTACHMENTS, WHOLE
-from edge_peer.core.link import Opened
-from edge_peer.core.log import FlashLog
-from edge_peer.core.messages import (
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.exchange import OFFER_MS, put_message
+from edge_peer.core.sync.link import Opened
+from edge_peer.core.sync.messages import (
     DELTA,
     HAVE,
     OFFER,
@@ -28,8 +29,7 @@ from edge_peer.core.messages import (
     Attached,
     Decoder,
 )
-from edge_peer.core.session import Local, Medium, Session
-from edge_peer.core.store import Store
+from edge_peer.core.sync.session import Local, Medium, Session
 
 MEDIUM = Medium("test", 1, 128, 1024, 5_000, 100)
 GATEWAY = WANTS_UNDURABLE | RELAYS
@@ -407,7 +407,7 @@ def test_a_neighbour_that_lies_is_found_out():
 
 
 def lies(id):
-    from edge_peer.core.attachments import name_of
+    from edge_peer.core.store.attachments import name_of
 
     for number in range(4):
         yield "%s%x" % (name_of(id), number), bytes(min(512, 2_000 - 512 * number))

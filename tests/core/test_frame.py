@@ -5,7 +5,7 @@ from binascii import crc32, hexlify, unhexlify
 from helpers import Random
 from vectors.cases import load
 
-from edge_peer.core.frame import FRAME_SIZE_MAX, FrameDecoder, encode, stuff, unstuff
+from edge_peer.core.sync.frame import FRAME_SIZE_MAX, FrameDecoder, encode, stuff, unstuff
 
 
 def any_frame(random, size_max=40):

@@ -6,8 +6,8 @@ from memory import MemoryLog
 
 from edge_peer.core.errors import CertificateError, RemoteProtocolError, StoreFull
 from edge_peer.core.limits import AUTHORS
-from edge_peer.core.log import META
-from edge_peer.core.messages import OFFER, RELAYS, WANT, WANTS_ALL, WANTS_UNDURABLE, Told
+from edge_peer.core.store.log import META
+from edge_peer.core.sync.messages import OFFER, RELAYS, WANT, WANTS_ALL, WANTS_UNDURABLE, Told
 from edge_peer.security.certificate import BIG_PEER, RELAY, REVOKED
 from edge_peer.security.guard import finished
 from edge_peer.security.permission import READ, WRITE, Rule

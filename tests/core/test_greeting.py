@@ -4,7 +4,7 @@ from helpers import Random, raises
 from linked import BIG, GATEWAY, Peer, Wire, messages_of, open_only
 
 from edge_peer.core.errors import RemoteProtocolError
-from edge_peer.core.messages import AGAIN, DELTA, DURABLE, HELLO, SAME
+from edge_peer.core.sync.messages import AGAIN, DELTA, DURABLE, HELLO, SAME
 
 ALL = (("SELECT * FROM readings", b"", 0),)
 

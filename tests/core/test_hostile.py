@@ -9,8 +9,9 @@ from linked import BIG, Peer, Wire
 from edge_peer.core import codec
 from edge_peer.core import document as documents
 from edge_peer.core.errors import RemoteProtocolError
-from edge_peer.core.link import Closed
-from edge_peer.core.messages import (
+from edge_peer.core.packing import put_varint
+from edge_peer.core.sync.link import Closed
+from edge_peer.core.sync.messages import (
     HOPS_MAX,
     MOVED,
     PRESENCE,
@@ -20,8 +21,7 @@ from edge_peer.core.messages import (
     Encoder,
     Hello,
 )
-from edge_peer.core.packing import put_varint
-from edge_peer.core.sync import Sync
+from edge_peer.core.sync.sync import Sync
 
 ALL = (("SELECT * FROM readings", b"", 0),)
 FAR = (1 << 62) - 1  # as high as a number on the wire can be

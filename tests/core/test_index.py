@@ -2,7 +2,7 @@
 
 from helpers import Random, raises
 
-from edge_peer.core.index import LOCATION_MASK, Index
+from edge_peer.core.store.index import LOCATION_MASK, Index
 
 CAPACITY = 500
 

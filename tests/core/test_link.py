@@ -3,7 +3,7 @@
 from helpers import Random, raises
 
 from edge_peer.core.errors import LocalProtocolError, RemoteProtocolError
-from edge_peer.core.link import (
+from edge_peer.core.sync.link import (
     ACK_DELAY_MS,
     CLOSED,
     DATA,

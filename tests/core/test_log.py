@@ -10,7 +10,7 @@ from nor_flash import BLOCK_SIZE, ERASE, PROGRAM, Flash
 
 from edge_peer.core.errors import StorageError, StoreFull
 from edge_peer.core.limits import WHOLE
-from edge_peer.core.log import COLLECTION_COUNT_MAX, META, META_BYTES_MAX, FlashLog
+from edge_peer.core.store.log import COLLECTION_COUNT_MAX, META, META_BYTES_MAX, FlashLog
 
 FULL_RUN = sys.implementation.name == "cpython"  # elsewhere samples
 BLOCK_COUNT = 8

@@ -19,7 +19,7 @@ from nor_flash import TEARS, Flash
 from edge_peer.board.pinned import open_pinned
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.limits import RELAYED, WHOLE
-from edge_peer.core.log import META, FlashLog
+from edge_peer.core.store.log import META, FlashLog
 
 IS_FULL = os.getenv("CUTS") == "full"
 STEP_COUNT = 1000 if IS_FULL else 150

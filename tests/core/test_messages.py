@@ -8,12 +8,13 @@ from helpers import Random, raises
 
 from edge_peer.core import codec
 from edge_peer.core import document as documents
-from edge_peer.core.column_reader import take_column
-from edge_peer.core.column_writer import FRESH, put_column
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import automatic_id
-from edge_peer.core.link import ESTABLISHED, Link
-from edge_peer.core.messages import (
+from edge_peer.core.packing import Reader
+from edge_peer.core.sync.column_reader import take_column
+from edge_peer.core.sync.column_writer import FRESH, put_column
+from edge_peer.core.sync.link import ESTABLISHED, Link
+from edge_peer.core.sync.messages import (
     AGAIN,
     AUTHOR_SLOTS,
     DELTA,
@@ -32,7 +33,6 @@ from edge_peer.core.messages import (
     Know,
     Same,
 )
-from edge_peer.core.packing import Reader
 
 A = unhexlify("a1a2a3a4a5a6a7a8")
 ROOM = 8192

@@ -4,8 +4,8 @@ from app import compute
 from helpers import Random
 from linked import BIG, Peer, Wire
 
-from edge_peer.core.link import Closed
-from edge_peer.core.session import Medium
+from edge_peer.core.sync.link import Closed
+from edge_peer.core.sync.session import Medium
 
 SECRET = "open sesame"
 COUNT = 3

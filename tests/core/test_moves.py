@@ -2,7 +2,7 @@
 
 from linked import BIG, GATEWAY, Peer, Wire, messages_of, open_only
 
-from edge_peer.core.messages import DELTA, MOVED
+from edge_peer.core.sync.messages import DELTA, MOVED
 
 NORTH = (("SELECT * FROM tasks WHERE site = 'north'", b"", 0),)
 

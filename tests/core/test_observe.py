@@ -7,8 +7,8 @@ from memory import open_store
 
 from edge_peer.core import codec
 from edge_peer.core.errors import QueryError
-from edge_peer.core.execute import Executor
-from edge_peer.core.observe import TOUCHED_COUNT_MAX
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.query.observe import TOUCHED_COUNT_MAX
 from edge_peer.observer import Observer
 
 

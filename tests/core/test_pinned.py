@@ -12,8 +12,8 @@ from edge_peer.board import storage
 from edge_peer.board.pinned import find_files, open_pinned
 from edge_peer.core.errors import ConfigError, StorageError
 from edge_peer.core.limits import RELAYED, WHOLE
-from edge_peer.core.log import FlashLog
-from edge_peer.core.records import device_quota_bytes
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.records import device_quota_bytes
 
 FULL_RUN = sys.implementation.name == "cpython"  # elsewhere samples
 FOLDER = "/lfs/edge_log"

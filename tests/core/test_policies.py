@@ -8,10 +8,10 @@ from edge_peer.core import document as documents
 from edge_peer.core.clock import INITIAL_STAMP, STAMP_MAX
 from edge_peer.core.document import BIRTH, LIFE, NIL, REMOVED
 from edge_peer.core.errors import StoreFull
-from edge_peer.core.execute import Executor
 from edge_peer.core.limits import WHOLE
-from edge_peer.core.log import FlashLog
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.store import Store
 
 OTHER = b"neighbor"
 

@@ -27,8 +27,8 @@ from edge_peer.core import document as documents
 from edge_peer.core.document import COUNTER, LIFE, REMOVED
 from edge_peer.core.errors import StoreFull
 from edge_peer.core.limits import DROP_OLDEST, WHOLE
-from edge_peer.core.log import META, FlashLog
-from edge_peer.core.store import Store
+from edge_peer.core.store.log import META, FlashLog
+from edge_peer.core.store.store import Store
 
 FULL_RUN = sys.implementation.name == "cpython"
 STEP_COUNT = 230

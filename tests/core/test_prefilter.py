@@ -14,10 +14,10 @@ from edge_peer.core.document import (
     REMOVED,
     put_cell_head,
 )
-from edge_peer.core.evaluate import evaluate
-from edge_peer.core.prefilter import prefilter
-from edge_peer.core.query import parse
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.evaluate import evaluate
+from edge_peer.core.query.parser import parse
+from edge_peer.core.query.prefilter import prefilter
+from edge_peer.core.query.view import fields_of
 
 AUTHORS = (b"author-a", b"author-b")
 LONG = "long" * 10  # its cell's head has two bytes of length

@@ -4,7 +4,7 @@ from helpers import Random, raises
 
 from edge_peer.core.errors import FormatError
 from edge_peer.core.packing import Reader
-from edge_peer.core.presence import (
+from edge_peer.core.sync.presence import (
     ENTRY_COUNT_MAX,
     INTERVAL_MS,
     LINK_COUNT_MAX,

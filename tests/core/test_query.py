@@ -3,8 +3,8 @@
 from helpers import Random, raises
 
 from edge_peer.core.errors import QueryError
-from edge_peer.core.expression import NESTING_MAX
-from edge_peer.core.query import STATEMENT_CHARS_MAX, parse
+from edge_peer.core.query.expression import NESTING_MAX
+from edge_peer.core.query.parser import STATEMENT_CHARS_MAX, parse
 
 WORDS = (
     "SELECT INSERT INTO DOCUMENTS FROM WHERE ORDER BY LIMIT OFFSET AND OR NOT IN LIKE BETWEEN"

@@ -7,7 +7,7 @@ from vectors.cases import same
 from edge_peer.core import codec
 from edge_peer.core.document import FIELD_COUNT_MAX, Cell, encode, make
 from edge_peer.core.errors import FormatError, QueryError
-from edge_peer.core.execute import Executor
+from edge_peer.core.query.execute import Executor
 
 AUTHOR = b"author-a"
 

@@ -5,10 +5,10 @@ from nor_flash import Flash
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import StorageError, StoreFull
-from edge_peer.core.knowledge import AUTHORS_PER_CURSOR
 from edge_peer.core.limits import WHOLE
-from edge_peer.core.log import AHEAD_COUNT, META, FlashLog
-from edge_peer.core.store import CHECKPOINT_ARRIVALS, Store
+from edge_peer.core.store.knowledge import AUTHORS_PER_CURSOR
+from edge_peer.core.store.log import AHEAD_COUNT, META, FlashLog
+from edge_peer.core.store.store import CHECKPOINT_ARRIVALS, Store
 
 BLOCK_COUNT = 8
 DOCUMENT_COUNT_MAX = 150

@@ -7,10 +7,10 @@ from linked import BIG, GATEWAY, MEDIUM, Peer, Wire, messages_of, open_only
 from edge_peer.core import codec
 from edge_peer.core import document as documents
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
-from edge_peer.core.link import Closed
-from edge_peer.core.messages import DELTA, DURABLE, HELLO, KNOW, Encoder, Hello
-from edge_peer.core.session import Local, Medium
-from edge_peer.core.sync import Sync
+from edge_peer.core.sync.link import Closed
+from edge_peer.core.sync.messages import DELTA, DURABLE, HELLO, KNOW, Encoder, Hello
+from edge_peer.core.sync.session import Local, Medium
+from edge_peer.core.sync.sync import Sync
 
 
 def test_a_reading_reaches_the_gateway_and_the_big_peer():

@@ -15,17 +15,20 @@ from vectors.cases import load, same
 
 from edge_peer.core import codec as portable
 from edge_peer.core import document as documents
-from edge_peer.core.column_reader import take_column
-from edge_peer.core.column_writer import FRESH, NUMBERED, Column, put_column
-from edge_peer.core.decimals import SCALE_MAX, float_of, number_of
 from edge_peer.core.errors import FormatError, QueryError
-from edge_peer.core.evaluate import MISSING, sort_key
-from edge_peer.core.exchange import Exchange, put_message
-from edge_peer.core.execute import Executor
-from edge_peer.core.frame import FrameDecoder
-from edge_peer.core.frame import encode as encode_frame
 from edge_peer.core.kinds import Attachment, packed_token
-from edge_peer.core.messages import (
+from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
+from edge_peer.core.query.evaluate import MISSING, sort_key
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.query.parser import parse
+from edge_peer.core.query.view import fields_of, view
+from edge_peer.core.sync.column_reader import take_column
+from edge_peer.core.sync.column_writer import FRESH, NUMBERED, Column, put_column
+from edge_peer.core.sync.decimals import SCALE_MAX, float_of, number_of
+from edge_peer.core.sync.exchange import Exchange, put_message
+from edge_peer.core.sync.frame import FrameDecoder
+from edge_peer.core.sync.frame import encode as encode_frame
+from edge_peer.core.sync.messages import (
     AGAIN,
     ALL_DURABLE,
     DIGEST,
@@ -50,11 +53,8 @@ from edge_peer.core.messages import (
     Know,
     Same,
 )
-from edge_peer.core.packing import Reader, put_text, put_varint, put_zigzag
-from edge_peer.core.presence import Link, Presence, Telling, take_entries
-from edge_peer.core.query import parse
+from edge_peer.core.sync.presence import Link, Presence, Telling, take_entries
 from edge_peer.core.unpack import value_end
-from edge_peer.core.view import fields_of, view
 from edge_peer.host import codec as host
 
 A, B = b"author-a", b"author-b"

@@ -13,8 +13,8 @@ from edge_peer.core.errors import (
     QueryError,
     RemoteProtocolError,
 )
-from edge_peer.core.messages import REFUSED, RENEWED, REVOKED, Told
 from edge_peer.core.packing import Reader
+from edge_peer.core.sync.messages import REFUSED, RENEWED, REVOKED, Told
 from edge_peer.host import permissions as json_permissions
 from edge_peer.security import identity as identities
 from edge_peer.security import permission, refusals, revocation

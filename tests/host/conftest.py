@@ -3,7 +3,7 @@
 import pytest
 from peers import Mosquitto, Peer
 
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from helpers import Random
 from test_document import any_document, merged
 from edge_peer.core.codec import pack, unpack
 from edge_peer.core.document import ATTACHMENT, encode
-from edge_peer.core.view import view
+from edge_peer.core.query.view import view
 
 digest = sha256()
 sizes = [0, 0]

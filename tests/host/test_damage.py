@@ -7,8 +7,8 @@ import pytest
 from helpers import Random
 
 from edge_peer.core.errors import EdgeError, StorageError
-from edge_peer.core.execute import Executor
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, schema, storage
 
 PAGE_SIZE = 4096

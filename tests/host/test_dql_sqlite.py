@@ -5,8 +5,8 @@ import os
 import pytest
 from statements import run, scripts
 
-from edge_peer.core.execute import Executor
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, storage
 
 SCRIPTS = dict(scripts())

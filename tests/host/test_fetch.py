@@ -10,7 +10,7 @@ from test_peer import config
 
 from edge_peer import Attachment, EdgeError, SmallPeer, StoreFull
 from edge_peer.bigpeer.ingress import listen
-from edge_peer.core.attachments import ASKED_MS
+from edge_peer.core.store.attachments import ASKED_MS
 
 BLOB = random.Random(1).randbytes(300_000)
 ABSENT = Attachment(bytes(16), 700, "a/b")

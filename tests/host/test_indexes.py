@@ -14,11 +14,11 @@ from helpers import Random
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import QueryError
-from edge_peer.core.evaluate import MISSING, evaluate, sort_key
-from edge_peer.core.execute import Executor
-from edge_peer.core.query import parse
-from edge_peer.core.store import Store
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.evaluate import MISSING, evaluate, sort_key
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.query.parser import parse
+from edge_peer.core.query.view import fields_of
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, reader, storage
 from edge_peer.host.index_key import KEY_BYTES_MAX, edge_key, key_of, value_at
 

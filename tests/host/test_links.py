@@ -7,7 +7,7 @@ from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress, listen
 from edge_peer.core.errors import ConfigError, StorageError
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import lan, mqtt, serial
 from edge_tools.cable import Cable, Noise
 

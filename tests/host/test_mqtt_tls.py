@@ -10,7 +10,7 @@ from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress
 from edge_peer.core.errors import ConfigError
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import mqtt
 
 

@@ -15,10 +15,10 @@ from helpers import Random
 from users import ordinary_user
 
 from edge_peer.core.errors import ConfigError, StorageError, StoreFull
-from edge_peer.core.execute import Executor
 from edge_peer.core.limits import ATTACHMENTS, RELAYED, WHOLE
-from edge_peer.core.log import META
-from edge_peer.core.store import Store
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.store.log import META
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, schema, storage
 
 ROOT = Path(__file__).parents[2]

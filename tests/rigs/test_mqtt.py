@@ -8,7 +8,7 @@ from certificates import Authority
 from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import mqtt
 from rigs.boards import SENSOR, Boards
 

@@ -5,7 +5,7 @@ import asyncio
 from peers import Peer, until
 
 from edge_peer.bigpeer.ingress import listen
-from edge_peer.core.messages import WANTS_ALL
+from edge_peer.core.sync.messages import WANTS_ALL
 from rigs.boards import Boards
 
 SLEEPER = """

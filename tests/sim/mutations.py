@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edge_peer.core import store as stores
-from edge_peer.core import sync as syncs
-from edge_peer.core.knowledge import Knowledge
-from edge_peer.core.messages import WANTS_ALL
-from edge_peer.core.receiver import Receiver
-from edge_peer.core.sender import Sender
-from edge_peer.core.sync import Sync
+from edge_peer.core.store import store as stores
+from edge_peer.core.store.knowledge import Knowledge
+from edge_peer.core.sync import sync as syncs
+from edge_peer.core.sync.messages import WANTS_ALL
+from edge_peer.core.sync.receiver import Receiver
+from edge_peer.core.sync.sender import Sender
+from edge_peer.core.sync.sync import Sync
 
 Patch = tuple[Any, str, Any]
 

@@ -13,13 +13,13 @@ from app import MemoryShelf, device
 from nor_flash import PowerCut
 
 from edge_peer.core.errors import StorageError
-from edge_peer.core.execute import Executor
 from edge_peer.core.limits import AUTHORS, WHOLE
-from edge_peer.core.log import FlashLog
-from edge_peer.core.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
-from edge_peer.core.session import Local
-from edge_peer.core.store import Store
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.execute import Executor
+from edge_peer.core.query.view import fields_of
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.store import Store
+from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
+from edge_peer.core.sync.session import Local
 from edge_peer.guarding import open_guard
 from edge_peer.peer import Links
 from edge_peer.runtime import load

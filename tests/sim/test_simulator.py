@@ -2,7 +2,7 @@
 
 import json
 
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
 from sim.oracle import Oracle
 from sim.plans import big, board, wire
 from sim.run import dump

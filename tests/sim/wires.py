@@ -15,8 +15,8 @@ from collections import namedtuple
 from app import compute, seals_of
 
 from edge_peer.core.errors import StorageError
-from edge_peer.core.frame import FrameDecoder, encode
-from edge_peer.core.session import Medium, Session
+from edge_peer.core.sync.frame import FrameDecoder, encode
+from edge_peer.core.sync.session import Medium, Session
 from edge_peer.security.record import RECORD
 
 Kind = namedtuple(

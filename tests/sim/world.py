@@ -19,8 +19,8 @@ from binascii import crc32
 
 from edge_peer.core import document as documents
 from edge_peer.core.limits import AUTHORS
-from edge_peer.core.link import DATA, MORE
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.view import fields_of
+from edge_peer.core.sync.link import DATA, MORE
 from sim.chance import Chance
 from sim.checks import GRACE_MS, Checks
 from sim.nodes import COUNTER, RANGE, Node, codec

@@ -15,8 +15,8 @@ from users import ordinary_user
 
 from edge_peer import SmallPeer
 from edge_peer.core.limits import RELAYED, WHOLE
-from edge_peer.core.log import FlashLog
-from edge_peer.core.store import Store
+from edge_peer.core.store.log import FlashLog
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec
 from edge_tools import inspect, inspect_source, inspect_survey
 from edge_tools.errors import ToolError

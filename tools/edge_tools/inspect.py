@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_peer.core.errors import FormatError
-from edge_peer.core.view import fields_of
+from edge_peer.core.query.view import fields_of
 from edge_peer.host import codec
 from edge_tools.errors import ToolError
 

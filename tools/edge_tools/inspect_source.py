@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.limits import RELAYED, WHOLE
-from edge_peer.core.log import META, FlashLog
-from edge_peer.core.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
+from edge_peer.core.store.log import META, FlashLog
+from edge_peer.core.store.segment import BLOCK_COUNT_MAX, BLOCK_SIZE, Ring
 from edge_peer.host import schema
 from edge_peer.host.sqlite_file import SENTENCES
 from edge_tools.errors import ToolError
 
 if TYPE_CHECKING:
-    from edge_peer.core.log import Put
+    from edge_peer.core.store.log import Put
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 FLASH_MAGIC = b"FLc"  # and the version; SPEC.md, "Flash log"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import FormatError
-from edge_peer.core.store import Store
+from edge_peer.core.store.store import Store
 from edge_peer.host import codec, storage
 from edge_peer.peer import INFO_COLLECTION
 
 if TYPE_CHECKING:
     from edge_peer.core.document import Document
-    from edge_peer.core.log import Keep, Put
+    from edge_peer.core.store.log import Keep, Put
 from edge_tools.inspect_source import Flash, Source, counted
 
 

@@ -15,7 +15,7 @@ from dbus_fast import BusType, Message, MessageType, Variant  # noqa: E402
 from dbus_fast.aio import MessageBus  # noqa: E402
 from peers import Peer, running  # noqa: E402
 
-from edge_peer.core.messages import RELAYS, WANTS_UNDURABLE  # noqa: E402
+from edge_peer.core.sync.messages import RELAYS, WANTS_UNDURABLE  # noqa: E402
 from edge_peer.host import ble, system  # noqa: E402
 from edge_peer.host.ble_peripheral import Peripheral  # noqa: E402
 
