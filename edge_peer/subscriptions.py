@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from edge_peer.core.query.execute import Codec
     from edge_peer.core.query.select import Matcher
+    from edge_peer.core.query.select import Subscription as Wanted
     from edge_peer.core.store.store import Store
     from edge_peer.core.sync.session import Session
     from edge_peer.core.sync.sync import Requests
-    from edge_peer.core.sync.sync import Subscription as Wanted
     from edge_peer.downstream import Downstream
 
 _WANTED_ID = "wanted"

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from edge_peer.core.query.expression import Node
     from edge_peer.core.query.parser import Insert, Statement
-    from edge_peer.core.query.select import Matcher
+    from edge_peer.core.query.select import Matcher, Subscription
     from edge_peer.core.store.store import Store, Write
-    from edge_peer.core.sync.sync import Subscription
 
     class Codec(Protocol):
         """MessagePack: core/codec.py, or host/codec.py where the msgpack package is."""

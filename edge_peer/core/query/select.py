@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from edge_peer.core.query.find import Fields
     from edge_peer.core.query.grammar_select import Select
     from edge_peer.core.store.store import Store
-    from edge_peer.core.sync.sync import Subscription
 
+    Subscription = tuple[str, bytes]  # a statement and its arguments, packed
+    Subscriptions = tuple[Subscription, ...]
     Matcher = Callable[[str, str, documents.Document], bool]
 
 _SORT_SPARE = 64  # rows beside those that LIMIT wants, before they are sorted and cut

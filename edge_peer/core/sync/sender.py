@@ -36,12 +36,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_peer.core.document import Document
-    from edge_peer.core.query.select import Matcher
+    from edge_peer.core.query.select import Matcher, Subscriptions
     from edge_peer.core.store.knowledge import Vector
     from edge_peer.core.store.log import Put
     from edge_peer.core.store.store import Store
     from edge_peer.core.sync.messages import Delta, Encoder, Moved
-    from edge_peer.core.sync.sync import Subscriptions
 
 SCAN_COUNT = 32  # documents read from the log at a time
 RECORD_SHARE = (

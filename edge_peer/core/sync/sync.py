@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
-    from edge_peer.core.query.select import Matcher
+    from edge_peer.core.query.select import Matcher, Subscription, Subscriptions
     from edge_peer.core.store.knowledge import Vector
     from edge_peer.core.store.store import Store
     from edge_peer.core.sync.exchange import Exchange
@@ -80,8 +80,6 @@ if TYPE_CHECKING:
     from edge_peer.core.sync.receiver import Receiver
 
     Steps = Generator[None, None, None]
-    Subscription = tuple[str, bytes]
-    Subscriptions = tuple[Subscription, ...]
     Requests = tuple[tuple[str, bytes, int], ...]  # and the relays that each has come through
     # told when a neighbour has said what it wants; has_gap: it lacks what we evicted
     Asked = Callable[["Requests", bool], None]
