@@ -6,6 +6,7 @@ second where there is a passphrase, which is forgotten with the call.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,7 @@ Made = TypeVar("Made")
 
 DAYS = 365
 DAYS_MAX = 36_500
+_KEY_DIGITS = re.compile("[0-9a-fA-F]{64}")
 ROLE_NAMES = {number: name for name, number in ROLES.items()}
 
 
@@ -37,37 +39,50 @@ class Wish:
     rules: bytes | None = None
     days: int = DAYS  # 0: for ever
     replaces: bool = False  # a device of that name, which is revoked
+    signs: bool = False  # what it sends through relays
+    public: bytes | None = None  # its Ed25519 public key, where it keeps the private one
 
 
 def wish(fields: dict[str, Any], name: Any) -> Wish:
     """Read what somebody asks for, in JSON. Raises Refusal."""
     role, days = fields.get("role", "device"), fields.get("days", DAYS)
-    replaces = fields.get("replaces", False)
+    replaces, signs = fields.get("replaces", False), fields.get("signs", False)
     if not isinstance(name, str) or not name or "/" in name:
         raise Refusal(400, "request", '"name" is text without a slash')
     if not isinstance(role, str) or role not in ROLES:
         raise Refusal(400, "request", f'"role" is one of {", ".join(ROLES)}')
     if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= DAYS_MAX:
         raise Refusal(400, "request", f'"days" is a number up to {DAYS_MAX}; 0 is for ever')
-    if not isinstance(replaces, bool):
-        raise Refusal(400, "request", '"replaces" is true or false')
+    if not isinstance(replaces, bool) or not isinstance(signs, bool):
+        raise Refusal(400, "request", '"replaces" and "signs" are true or false')
     try:
         wanted = fields.get("permissions")
         rules = None if wanted is None else permissions.packed(wanted)
     except ConfigError as error:
         raise Refusal(400, "request", str(error)) from error
-    return Wish(name, role, rules, days, replaces)
+    return Wish(name, role, rules, days, replaces, signs, _public_key(fields.get("publicKey")))
+
+
+def _public_key(text: Any) -> bytes | None:
+    if text is None:
+        return None
+    if not isinstance(text, str) or not _KEY_DIGITS.fullmatch(text):
+        raise Refusal(400, "request", '"publicKey" is 64 hexadecimal digits')
+    return bytes.fromhex(text)
 
 
 async def admit(tenant: "Tenant", wanted: Wish, passphrase: str | None) -> tuple[Certificate, str]:
-    """Return a new device's certificate and its identity.json, which is nowhere else."""
+    """Return a new device's certificate and its identity.json, which is nowhere else.
+
+    Where the device has made its key itself, `seed` is empty there.
+    """
     everything = permissions.packed(permissions.EVERYTHING)
     rules = everything if wanted.rules is None else wanted.rules
 
     def admitted(app: App) -> Identity:
-        return app.admit(
-            wanted.name, ROLES[wanted.role], rules, wanted.days, _now_s(), wanted.replaces
-        )
+        role = ROLES[wanted.role]
+        terms = (role, rules, wanted.days, _now_s(), wanted.replaces, wanted.signs)
+        return app.admit(wanted.name, *terms, wanted.public)
 
     identity = await _signed(tenant, passphrase, admitted)
     return identity.certificate, to_text(identity)

@@ -4,7 +4,8 @@ Devices over HTTP, for administrators: admitting, renewing, revoking (admission.
     POST /api/v4/apps/{appID}/devices    201, {"certificate": CERTIFICATE, "identity": {…},
                                                "config": {…}}
          {"name": "pump", "role": "device", "permissions": {"read": …, "write": …},
-          "days": 365, "replaces": false, "passphrase": TEXT}
+          "days": 365, "replaces": false, "signs": false, "passphrase": TEXT,
+          "publicKey": 64 hexadecimal digits}
     POST …/devices/{name}/renew          CERTIFICATE    {"days", "permissions", "passphrase"}
     POST …/devices/{name}/revoke         204            {"passphrase"}
     GET  …/certificates                  {"certificates": [CERTIFICATE, …]}, the oldest first
@@ -14,8 +15,11 @@ Devices over HTTP, for administrators: admitting, renewing, revoking (admission.
 
 Only the name is needed; without permissions a device may do everything. `identity` is the
 contents of identity.json, with the device's private key: it is in this answer and nowhere
-else, ever. `config` is an edge.json to begin with, for a computer that reaches this Big Peer
-as whoever asks does. What a device of that name had signed before stays as it is.
+else, ever. Who would rather make that key himself, as `edge-peer` does where a device is
+provisioned through a Big Peer, sends `publicKey`, an Ed25519 public key (RFC 8032): then
+`identity` lacks "seed", which is his to add, and no private key travels. `config` is an
+edge.json to begin with, for a computer that reaches this Big Peer as whoever asks does.
+What a device of that name had signed before stays as it is.
 """
 
 import json
@@ -39,16 +43,19 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX = 65_536
 CERTIFICATE_COUNT_MAX = 1_000
 _TERMS = {"permissions", "days", "passphrase"}
-_MEMBERS = {"name", "role", "replaces"} | _TERMS
+_MEMBERS = {"name", "role", "replaces", "signs", "publicKey"} | _TERMS
 
 
 async def admit(big: "Tenant", request: Request) -> Response:
     fields = await _fields(request, _MEMBERS)
     wanted = admission.wish(fields, fields.get("name"))
     certificate, identity = await admission.admit(big, wanted, passphrase_in(fields))
+    kept = json.loads(identity)
+    if not kept["seed"]:
+        del kept["seed"]
     told = {
         "certificate": map_of(certificate, None),
-        "identity": json.loads(identity),
+        "identity": kept,
         "config": config_for(big, wanted.role, request.url.hostname or "localhost"),
     }
     return json_response(encode(told), 201, NO_STORE)

@@ -535,12 +535,18 @@ _NEW_DEVICE = {
         "name": {"type": "string", "minLength": 1, "example": "pump"},
         "role": _ROLE,
         "replaces": {"type": "boolean", "description": "a device of that name"},
+        "signs": {"type": "boolean", "description": "what it sends through relays"},
+        "publicKey": {
+            "type": "string",
+            "pattern": "^[0-9a-fA-F]{64}$",
+            "description": "of Ed25519, where the device's private key is made elsewhere",
+        },
         **_TERMS,
     },
 }
 _ADMITTED = _object(
     certificate=_object(**_CERTIFICATE),
-    identity={"type": "object", "description": "identity.json: this answer alone has it"},
+    identity={"type": "object", "description": "identity.json, without its seed for a publicKey"},
     config={"type": "object", "description": "an edge.json to begin with"},
 )
 _NAME = _path_parameter("name", "a device that was admitted")

@@ -16,11 +16,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_peer.core.errors import ConfigError
+from edge_peer.core.errors import ConfigError, FormatError
 from edge_peer.host import authority_key, private_file
+from edge_peer.host.crypto import run, x25519
 from edge_peer.host.ledger import Issued, Ledger
 from edge_peer.security import certificate as certificates
-from edge_peer.security import revocation
+from edge_peer.security import edwards, revocation
 from edge_peer.security.certificate import NEVER_S, Certificate
 from edge_peer.security.identity import Identity, app_id_of
 
@@ -68,6 +69,17 @@ def key_pair(seed: bytes) -> tuple[bytes, bool]:
     return agreeing, signing[31] >> 7 == 1
 
 
+def agreeing_pair(signing: bytes) -> tuple[bytes, bool]:
+    """Return what `key_pair` does, of an Ed25519 public key. Raises ConfigError."""
+    try:
+        x, _ = run(edwards.decompress(signing))
+        agreeing: bytes = run(edwards.montgomery(signing))
+        run(x25519(os.urandom(certificates.KEY_SIZE), agreeing))  # raises for one of low order
+    except FormatError as error:
+        raise ConfigError("that is no public key of Ed25519") from error
+    return agreeing, x & 1 == 1
+
+
 class App:
     """What is in the folder of an app; only `unlock` makes it able to sign."""
 
@@ -97,18 +109,21 @@ class App:
         now_s: int,
         replaces: bool,
         signs: bool = False,
+        public: bytes | None = None,
     ) -> Identity:
         """Make a key and a certificate for a new device; days: how long, 0 for ever.
 
-        signs: whether relays must prove what it wrote (security/batch.py).
+        signs: whether relays must prove what it wrote (security/batch.py). public: its
+        Ed25519 public key where it has made one itself; the identity's seed is then empty.
         Raises ConfigError if there is a device of this name; one that it `replaces` is
         revoked.
         """
         before = [one.certificate.serial for one in self.ledger.named(name)]
         if before and not replaces:
             raise ConfigError(f"there is a device {name} already; --force revokes and replaces it")
-        seed = os.urandom(certificates.KEY_SIZE)
-        certificate = self._issue(name, role, permissions, days, now_s, *key_pair(seed), signs)
+        seed = os.urandom(certificates.KEY_SIZE) if public is None else b""
+        pair = key_pair(seed) if public is None else agreeing_pair(public)
+        certificate = self._issue(name, role, permissions, days, now_s, *pair, signs)
         if before:
             self._revoke(before, now_s)
         return Identity(self.public, seed, certificate, self.ledger.network_keys())

@@ -3,7 +3,11 @@
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge_peer.host import system
+from edge_peer.host.authority import key_pair
+from edge_peer.peer import open_keyring
 from edge_peer.security import identity
 from edge_peer.security.certificate import RELAY
 
@@ -40,6 +44,22 @@ def test_a_new_device_gets_its_identity_once(server, ask):
     secret = made["identity"]["seed"]
     kept = [path for path in server.big.folder.rglob("*") if path.is_file()]
     assert not any(bytes.fromhex(secret) in path.read_bytes() for path in kept)
+
+
+def test_a_device_that_made_its_own_key_gets_a_certificate_for_it(ask, tmp_path):
+    for number in range(4):  # both signs of x
+        seed = bytes([number]) * 32
+        public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        fields = {"name": f"own-{number}", "publicKey": public.hex(), "signs": True}
+        status, made = ask("POST", "/devices", **fields)
+        assert status == 201 and "seed" not in made["identity"]
+        found = identity.from_text(json.dumps(made["identity"] | {"seed": seed.hex()}))
+        assert (found.certificate.key, found.certificate.is_negative) == key_pair(seed)
+        assert found.certificate.signs
+        path = tmp_path / f"{number}.json"
+        path.write_text(identity.to_text(found))
+        path.chmod(0o600)
+        open_keyring(str(path), system)  # checks the signature and that the seed is its own
 
 
 def test_a_name_is_taken_once_unless_it_is_replaced(ask):
@@ -83,6 +103,11 @@ def test_a_revoked_device_is_revoked_here_at_once(server, ask):
         {"name": "a", "permissions": {"write": {"queriesByCollection": {"r": ["temp >"]}}}},
         {"name": "a", "replaces": 1},
         {"name": "a", "king": True},
+        {"name": "a", "signs": "yes"},
+        {"name": "a", "publicKey": "12"},
+        {"name": "a", "publicKey": "x" * 64},
+        {"name": "a", "publicKey": "01" + 31 * "00"},  # of order 1
+        {"name": "a", "publicKey": "02" + 31 * "00"},  # not a point
     ],
 )
 def test_what_no_device_can_be_is_told_in_a_sentence(ask, fields):
