@@ -28,6 +28,7 @@ MAGIC = b"EDu1"
 HEAD_BYTES_MAX = 4096
 FILES_MAX = 200
 STARTS = 3  # that new code has to prove itself
+TRIAL_LOOK_S = 2
 RETRY_S = 20
 FETCH_S = 20  # without a piece: then it is asked for anew
 QUERY = "SELECT * FROM edge_updates WHERE _id = :name"
@@ -39,7 +40,12 @@ class Refused(Exception):
 
 
 async def follow(peer, slot):
-    """Wait for updates for ever; a good one ends in a reset."""
+    """Wait for updates for ever; a good one ends in a reset.
+
+    Code that is on trial takes none: the other slot has what works, and what to go back to.
+    """
+    while read_file("trial"):
+        await asyncio.sleep(TRIAL_LOOK_S)
     async for rows, _ in peer.live_query(QUERY, {"name": peer.name}):
         for row in rows:
             while await is_to_be_tried_again(peer, slot, row):

@@ -32,6 +32,25 @@ except SystemExit:  # a board resets
 told = peer.execute("SELECT * FROM edge_crashes").items
 print("=" + json.dumps([again, [one.get("text") for one in told]]))
 """
+WHILE_ON_TRIAL = """
+import asyncio, json, os, updating
+from edge_peer import SmallPeer
+from running import read_file
+updating.TRIAL_LOOK_S = 0
+peer = SmallPeer.open("edge.json")
+row = json.loads(open("row").read()) | {"_id": peer.name}
+row["archive"] = peer.attach(open("archive", "rb"))
+peer.execute("INSERT INTO edge_updates DOCUMENTS (:r)", {"r": row})
+open("trial", "w").write("a2")
+async def main():
+    following = asyncio.create_task(updating.follow(peer, "a"))
+    for _ in range(20_000):
+        await asyncio.sleep(0)
+    print("=" + json.dumps([os.listdir().count("b"), read_file("trial")]))
+    os.remove("trial")
+    await following
+asyncio.run(main())
+"""
 CUT_EVERYWHERE = """
 import io, updating
 class Cut:
@@ -90,13 +109,15 @@ class Board:
         self.app = app
 
     def take(self, archive=None, signature=None, number=NUMBER):
-        data = self.archive if archive is None else archive
+        self.write(self.archive if archive is None else archive, signature, number)
+        return json.loads(self.run(TAKE))
+
+    def write(self, data, signature=None, number=NUMBER):
         signed = self.app.sign_update(NUMBER, hashlib.sha256(data).digest()).hex()
         (self.folder / "archive").write_bytes(data)
         (self.folder / "row").write_text(
             json.dumps({"number": number, "signature": signature or signed})
         )
-        return json.loads(self.run(TAKE))
 
     def run(self, program):
         done = subprocess.run(
@@ -131,6 +152,13 @@ def test_a_number_that_was_tried_is_not_tried_again(board):
     (board.folder / "update").write_text(str(NUMBER))
     assert board.take() == [False, []]
     assert board.has("trial") is None
+
+
+def test_code_that_is_on_trial_takes_no_update_before_it_has_proven_itself(board):
+    board.write(board.archive)
+    assert json.loads(board.run(WHILE_ON_TRIAL)) == [0, "a2"]
+    assert board.has("b/app.mpy") == FILES["a/app.mpy"]
+    assert board.has("trial") == b"b3"
 
 
 def with_head(archive, **changes):
