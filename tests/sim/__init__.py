@@ -24,8 +24,7 @@ the MQTT broker (a wire of that kind is late, repeats and reorders; it forgets n
 Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
 
     today    nothing: `make test` runs 40 of its seeds, and of "order" and "move"
-    deletes  one world in a hundred: a board and the Big Peer keep different contents of one
-             document ("convergence", seed 740051; not understood yet)
+    deletes  nothing
     order    nothing; deletes under right clocks, so that more is known of what has to win
     clocks   a board that is switched on with its clock a day back does not believe its own
              stamps, and gives one out again ("convergence", seed 183); a clock a year

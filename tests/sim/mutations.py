@@ -77,7 +77,7 @@ def _hello_is_not_answered() -> list[Patch]:
 
 
 def _knowledge_suppresses_nothing() -> list[Patch]:
-    def lacks(self: Any, cell: Any) -> bool:
+    def lacks(self: Any, path: str, cell: Any) -> bool:
         if cell.author == self._neighbour or (cell.author, cell.seq) in self._heard:
             return False
         return bool(cell.author != self._store.author or cell.seq > self._base)
@@ -87,6 +87,15 @@ def _knowledge_suppresses_nothing() -> list[Patch]:
 
 def _what_moves_out_is_not_told() -> list[Patch]:
     return [(Sender, "_moved_out", lambda self, put: {})]
+
+
+def _who_tells_of_a_field_has_the_whole_write() -> list[Patch]:
+    lacks = Sender._lacks
+
+    def whole(self: Any, path: str, cell: Any) -> bool:
+        return (cell.author, cell.seq) not in self._heard and lacks(self, path, cell)
+
+    return [(Sender, "_lacks", whole)]
 
 
 def _what_is_moved_in_is_not_completed() -> list[Patch]:
@@ -118,6 +127,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f10": _what_moves_out_is_not_told,
     "f16": _a_rollback_is_no_new_epoch,
     "failover": _a_spare_link_goes_on_where_it_was,
+    "heard": _who_tells_of_a_field_has_the_whole_write,
     "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
     "hello": _hello_is_not_answered,

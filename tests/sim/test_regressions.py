@@ -61,6 +61,10 @@ def test_who_moves_a_document_into_its_scope_gets_the_rest_of_it():
     needs("moved_in")
 
 
+def test_who_tells_of_a_part_of_a_write_is_sent_the_rest_of_it():
+    needs("heard")
+
+
 def test_a_spare_link_sends_nothing_that_came_over_the_other():
     needs("failover")
 

@@ -48,7 +48,7 @@ RECORD_SHARE = (
 )
 LINGER_COUNT_MAX = 16  # as many share a message well: no reason to wait for more
 DURABLE_INTERVAL_MS = 1_000
-HEARD_COUNT_MIN = 256  # dots remembered until our cursor has passed them; beyond it we echo
+HEARD_COUNT_MIN = 256  # writes remembered until our cursor has passed them; beyond it we echo
 HEARD_BYTES = 32  # of the largest message, for each more
 ID_OVERHEAD = 3  # MessagePack before an id
 MESSAGES_BYTES_SPARE = 16  # a DELTA leaves so much for a DONE without entries
@@ -91,7 +91,9 @@ class Sender:
         self._their_knowledge: Vector = {}
         self._strangers: list[bytes] = []  # whose K stands between us and the next document
         self._asked: list[bytes] = []  # what we have asked about
-        self._heard: set[tuple[bytes, int]] = set()  # dots that came from it, ahead of our cursor
+        # (author, seq) -> the paths that came from it, ahead of our cursor. Of what has moved
+        # out of what it wants it has a part of a write.
+        self._heard: dict[tuple[bytes, int], set[str]] = {}
         self._heard_max = max(HEARD_COUNT_MIN, message_size_max // HEARD_BYTES)
         self._cursor = 0  # of our log, what it has been offered
         self._cursor_told = 0  # and how far it knows that
@@ -119,6 +121,8 @@ class Sender:
         filters: from core/query/select.py, where it is to hear what moves out of what it wants.
         """
         store = self._store
+        if self._hello is not None and self._hello.epoch != hello.epoch:
+            self._heard = {}  # it starts over, and may have let that go
         self._filters = filters or {}
         self._moves_after = store.arrival if hello.flags & HOLDS_NOTHING else 0
         self._hello = hello
@@ -186,9 +190,10 @@ class Sender:
         """Remember what came from the neighbour, so that it does not go back."""
         is_sender = self._wants_documents()
         for _, _, document in delta.records:
-            for cell in document.values():
-                if is_sender and len(self._heard) < self._heard_max:
-                    self._heard.add((cell.author, cell.seq))
+            for path, cell in document.items():
+                dot = cell.author, cell.seq
+                if is_sender and (dot in self._heard or len(self._heard) < self._heard_max):
+                    self._heard.setdefault(dot, set()).add(path)
             self.note_authors([cell.author for cell in document.values()])
 
     def _next_ask(self) -> bytes:
@@ -261,7 +266,7 @@ class Sender:
             return message
         self._is_live = True
         if self._heard:
-            self._heard = set()
+            self._heard = {}
         if len(message) + size_max // 4 < size_max:
             message += self._next_done()
         return message
@@ -337,7 +342,7 @@ class Sender:
         found: list[Put] = []
         theirs: list[Document] = []
         for i in range(len(puts)):
-            if any([cell.author != own and self._lacks(cell) for cell in bodies[i].values()]):
+            if any([c.author != own and self._lacks(path, c) for path, c in bodies[i].items()]):
                 self._vouch(puts[i][2] - 1, bodies[i], found, theirs)
                 found.append(puts[i])
                 theirs.append(bodies[i])
@@ -432,7 +437,7 @@ class Sender:
         if self._notary is None or collection in PROOFS:
             return False
         own = self._store.author
-        return any([cell.author == own and self._lacks(cell) for cell in needed.values()])
+        return any([c.author == own and self._lacks(path, c) for path, c in needed.items()])
 
     def _needed(self, put: "Put") -> "Document":
         """Return the cells of a document that the neighbour wants and may lack.
@@ -445,9 +450,8 @@ class Sender:
         if not self._is_wanted(put[0], put[1], document, told):
             return {}
         is_big = self.their_flags & WANTS_ALL
-        lacks = {
-            path: cell for path, cell in (told if is_big else document).items() if self._lacks(cell)
-        }
+        cells = told if is_big else document
+        lacks = {path: cell for path, cell in cells.items() if self._lacks(path, cell)}
         if is_big or not lacks and not self._was_moved_in(put, document):
             return lacks
         return document
@@ -492,15 +496,15 @@ class Sender:
             for path, cell in document.items()
             if any([_overlap(path, one) for one in self._filters[put[0]]])
             and put[1] != automatic_id(cell.stamp, cell.author)
-            and self._lacks(cell)
+            and self._lacks(path, cell)
         }
         return document if moved and self.their_flags & RELAYS else moved
 
-    def _lacks(self, cell: "documents.Cell") -> bool:
+    def _lacks(self, path: str, cell: "documents.Cell") -> bool:
         author = cell.author
         if author == self._neighbour:
             return bool(self.their_flags & LACKS_OWN)
-        if (author, cell.seq) in self._heard:
+        if path in self._heard.get((author, cell.seq), ()):
             return False
         known = self._their_knowledge.get(author, -1)
         if known < 0:
