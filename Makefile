@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +48,9 @@ format: setup ## Rewrite the sources in the house format
 size: setup ## Count what a board carries: source lines and bytes of .mpy
 	$(VENV)/python -m edge_tools.size
 
+bench: setup ## Run every benchmark and show one table (half an hour; PEERS=1 for more; BENCHES="store flash")
+	$(VENV)/python tests/bench/all.py $(if $(PEERS),--peers) $(BENCHES)
+
 bench-store: setup ## Compare what the store costs with sqlite3, and Ditto if it is there (options in BENCH_ARGS)
 	$(VENV)/python tests/bench/store.py $(BENCH_ARGS)
 
@@ -55,7 +58,7 @@ bench-flash: setup ## Count erases and bytes programmed on a model of flash, bes
 	$(VENV)/python tests/bench/flash.py
 
 bench-sync: setup ## Compare what sync costs with the field (options in BENCH_ARGS)
-	$(VENV)/python tests/bench/comparators/install.py
+	$(if $(findstring --only-ours,$(BENCH_ARGS)),,$(VENV)/python tests/bench/comparators/install.py)
 	$(VENV)/python tests/bench/sync.py $(BENCH_ARGS)
 
 bench-links: setup ## Measure what each kind of link carries, on its rig (a minute or two)
