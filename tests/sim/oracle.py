@@ -11,7 +11,9 @@ so a value tells which write it comes from. From that follows, without any clock
 Of writes that did not see each other any may win, but it has to be the same one
 everywhere (checks.py compares bytes). A write is *certain* when its call returned, and
 no more than *possible* when the power failed in it, or when its peer lost its flash
-before the Big Peer had it.
+before the Big Peer had it. What such a write may have replaced elsewhere, also of
+others, is no longer certain in that field either: who has that write has nothing else,
+and nobody is left whose word for it counts.
 
 Where all clocks are right (`clocks_right`) more can be said: a write wins over those
 that are SURE_MS older, and a creation over deletes.
@@ -39,6 +41,13 @@ class Write:
         self.empties = empties  # what it wrote is that nothing is there
         self.ends = []  # the numbers of what it ended, of the same document's LIFE
         self.arrived = set()  # fields in which the Big Peer has it, or one that saw it
+        self.replaced = set()  # fields in which a write may have taken its place that is lost
+
+    def is_certain(self, field):
+        return self.certain and field not in self.replaced
+
+    def fields(self):
+        return list(self.saw) + ([LIFE] if self.life else [])
 
 
 class Oracle:
@@ -62,7 +71,7 @@ class Oracle:
             write.ends = [seen[LIFE]]
             write.saw = saw = {field: self._unless_emptied(seen[LIFE], field) for field in fields}
         self.writes[number] = write
-        for field in list(saw) + ([LIFE] if life else []):
+        for field in write.fields():
             by_field.setdefault(field, []).append(number)
 
     def added(self, node, key, amount, certain):
@@ -97,9 +106,17 @@ class Oracle:
         for write in self.writes.values():
             if write.node == node and not write.arrived:
                 write.certain = False
+                self._may_have_replaced(write)
         for key in self.adds:
             for add in self.adds[key]:
                 add[2] = add[2] and add[0] != node
+
+    def _may_have_replaced(self, write):
+        for field in write.fields():
+            for number in self.keys[write.key][field]:
+                other = self.writes[number]
+                if field not in other.arrived:
+                    other.replaced.add(field)
 
     def big_peer_has(self, key, fields):
         """Tell what the Big Peer shows of a document: field -> number."""
@@ -127,7 +144,7 @@ class Oracle:
         """
         numbers = self.keys[key].get(field, [])
         dead = set()
-        certain = [number for number in numbers if self.writes[number].certain]
+        certain = [number for number in numbers if self.writes[number].is_certain(field)]
         for number in certain:
             older = self.writes[number].saw[field]
             while older is not None and older not in dead:
@@ -151,9 +168,10 @@ class Oracle:
         numbers = self.keys.get(key, {}).get(LIFE, [])
         ended = set()
         for number in numbers:
-            if self.writes[number].certain:
+            if self.writes[number].is_certain(LIFE):
                 ended.update(self.writes[number].ends)
-        certain = [self.writes[number].at_ms for number in numbers if self.writes[number].certain]
+        lives = [self.writes[number] for number in numbers]
+        certain = [one.at_ms for one in lives if one.is_certain(LIFE)]
         if self.clocks_right and certain:
             sure_ms = max(certain) - SURE_MS
             ended.update([one for one in numbers if self.writes[one].at_ms < sure_ms])
@@ -180,7 +198,7 @@ class Oracle:
 
     def may_be_gone(self, key):
         alive = [self.writes[one] for one in self.alive(key)]
-        return any([one.life == DELETES or not one.certain for one in alive])
+        return any([one.life == DELETES or not one.is_certain(LIFE) for one in alive])
 
     def sums(self, key):
         """Return (least, most) that the document's counter may show, or None: it may be anything.

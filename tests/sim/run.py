@@ -10,6 +10,7 @@ The last line it prints is one JSON object: figures, goals, faults by kind, fail
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -29,10 +30,12 @@ from sim.world import World  # noqa: E402
 FOLDER = ROOT / "build" / "sim"  # where shrunk scripts go
 SPEED_GOAL = 1_000  # simulated seconds a CPU second, with 16 peers
 SHOWN_MAX = 3  # failures of one world
+GARBAGE_OBJECTS = 100_000  # new ones before the collector looks at the youngest
 
 
 def main() -> int:
     options = _options()
+    gc.set_threshold(GARBAGE_OBJECTS)
     with without(options.without):  # before the pool forks
         return _replay(Path(options.replay)) if options.replay else _search(options)
 

@@ -40,6 +40,7 @@ class Knowledge:
         self.learned_count = 0
         self.evicted: Vector = {}
         self.durable: Vector = {}
+        self.durable_count = 0  # how often D rose, since the store is open
         self.cursors: dict[bytes, Cursor] = {}
         # neighbour -> (what it says next time, what we do, as a check), since the store is open
         self.greetings: dict[bytes, tuple[Hello, int]] = {}
@@ -65,6 +66,10 @@ class Knowledge:
         """Return D of one author: on the Big Peer what it knows, elsewhere what it was told."""
         return self.known(author) if self.keeps_all else self.durable.get(author, 0)
 
+    def durable_mark(self) -> int:
+        """Return a number that is another one whenever D of some author has risen."""
+        return self.learned_count + self.own_seq if self.keeps_all else self.durable_count
+
     def unsynced_count(self) -> int:
         """Return how many of our own arrivals the Big Peer may not have yet."""
         return max(0, self.own_seq - self.durable_seq(self.author))
@@ -80,6 +85,7 @@ class Knowledge:
                 ours[author] = seq
         if self.keeps_all or not rise(self.durable, ours):
             return False
+        self.durable_count += 1
         self.ask_again()
         return True
 

@@ -64,6 +64,7 @@ class Presence:
         self.owed: list[bytes] = []  # of whom the neighbour that was heard last knows less than we
         self.is_known = False  # others may remember more links of this peer than it has
         self._entries: dict[bytes, Entry] = {author: Entry(author, 0, name, [], 0, b"")}
+        self._found: dict[bytes, int] | None = None  # how far they are, while nothing has changed
 
     def note_links(self, links: "list[Link]") -> bool:
         """Take all links of this peer; return whether that is news."""
@@ -145,14 +146,18 @@ class Presence:
     ) -> None:
         self.number += 1
         self._entries[author] = Entry(author, version, name, links, self.number, source)
+        self._found = None
 
     def _prune(self) -> None:
         distances = self._distances()
         for author in [one for one in self._entries if one not in distances]:
             del self._entries[author]
+            self._found = None
 
     def _distances(self) -> "dict[bytes, int]":
         """Return author -> links on the way there, of all that are at most HOPS_MAX away."""
+        if self._found is not None:
+            return self._found
         ends: dict[bytes, list[bytes]] = {}
         for entry in self._entries.values():
             for link in entry.links:
@@ -167,6 +172,7 @@ class Presence:
             for author in edge:
                 found[author] = hops
             edge = list(set(edge))
+        self._found = found
         return found
 
     def _denies(self, author: bytes, other: bytes) -> bool:

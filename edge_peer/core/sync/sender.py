@@ -107,6 +107,7 @@ class Sender:
         self._told_count = -1  # what Store.learned_count was then
         self._their_authors = {neighbour}  # whose durability matters there
         self._durable_told: Vector = {}
+        self._durable_mark = -1  # what there was to tell of D when nothing of it was new
         self._durable_due_ms = now_ms
 
     def begin(
@@ -238,10 +239,15 @@ class Sender:
         news: Vector = {}
         if self.their_flags & WANTS_ALL:
             return news  # what a Big Peer knows is what is durable
+        mark = self._store.durable_mark() + len(self._their_authors)  # either only rises
+        if mark == self._durable_mark:
+            return news
         for author in self._their_authors:
             seq = self._store.durable_seq(author)
             if seq > self._durable_told.get(author, 0):
                 news[author] = seq
+        if not news:
+            self._durable_mark = mark
         return news
 
     # Documents
