@@ -227,6 +227,7 @@ class SmallPeer:
             self.store.is_wanted = self._is_wanted
         self._executor = Executor(self.store, codec)
         self._subscriptions: Subscriptions | None = None
+        self.about: dict[str, Any] = {}  # what an application adds to this peer's report
         self._info: dict[str, Any] = {}
         flags = WANTS_UNDURABLE | RELAYS if config.relay else 0
         self._links = Links(
@@ -485,7 +486,16 @@ class SmallPeer:
             "used_bytes": status["used_bytes"],
             "quota_bytes": status["quota_bytes"],
             "evicted": status["evicted"],
+            "unsynced": status["unsynced"],
+            "lost_writes": status["lost_writes"],
+            "firmware": self._system.firmware(),
         }
+        if "erases_left" in status:
+            info["wear_percent"] = (
+                100 * status["erases"] // (status["erases"] + status["erases_left"])
+            )
+            info["lifetime_days"] = self._lifetime_days(status)
+        info.update(self.about)
         news = {name: info[name] for name in info if self._info.get(name) != info[name]}
         if news:
             news["_id"] = hexlify(self.store.author).decode()

@@ -53,6 +53,9 @@ def run(slot: str, with_app: bool, config: str = "edge.json") -> None:
 
 async def _main(slot: str, with_app: bool, config: str) -> None:
     peer = SmallPeer.open(config)
+    if read_file("update").isdigit():
+        peer.about["update"] = int(read_file("update"))
+        peer.about["on_trial"] = bool(read_file("trial"))
     jobs = [peer.run(), _supervise(peer, slot)]
     jobs += [_watch(), _blink(peer), _join(), _update(peer, slot)]
     if with_app:
@@ -114,6 +117,7 @@ async def _supervise(peer: SmallPeer, slot: str) -> None:
         if is_on_trial and is_synced:
             write_file("slot", slot)
             remove_file("trial")
+            peer.about["on_trial"] = False
             print("edge-peer: works, and stays")
         elif is_on_trial and waited_s >= TRIAL_S_MAX:
             reset()

@@ -7,7 +7,7 @@ In front of the portal: nothing behind it is reached without a session.
     POST /sign-in     name and password
     GET, POST /set-up?token=TOKEN    the first person (people.py)
     POST /sign-out
-    GET, POST /apps, /devices, /data, /webhooks, /keys    the plain pages (*_page.py)
+    GET, POST /apps, /devices, /device, /updates, /data, /webhooks, /keys    (*_page.py)
 
 A session's open pages (WebSockets) end with it.
 """
@@ -22,7 +22,16 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from edge_peer.bigpeer import apps_page, data_page, devices_page, forms, keys_page, webhooks_page
+from edge_peer.bigpeer import (
+    apps_page,
+    data_page,
+    device_page,
+    devices_page,
+    forms,
+    keys_page,
+    updates_page,
+    webhooks_page,
+)
 from edge_peer.bigpeer.forms import Cookie
 from edge_peer.bigpeer.limits import address_of
 from edge_peer.bigpeer.pages import page
@@ -40,6 +49,8 @@ NOT_FROM_HERE = "this request comes from another site"
 _PLAIN = {
     "/apps": apps_page.respond,
     "/devices": devices_page.respond,
+    "/device": device_page.respond,
+    "/updates": updates_page.respond,
     "/data": data_page.respond,
     "/webhooks": webhooks_page.respond,
     "/keys": keys_page.respond,

@@ -12,7 +12,7 @@ The Big Peer's HTTP API: one statement in, one JSON answer out.
     GET|POST /api/v4/apps/{appID}/keys, DELETE …/keys/{id}         for administrators (keys_http.py)
     …/apps/{appID}/webhooks        for administrators (webhooks_http.py)
     …/apps/{appID}/retention       for administrators (retention_http.py)
-    …/apps/{appID}/devices         for administrators (devices_http.py, admission_http.py)
+    …/apps/{appID}/devices, …/presence    for administrators (devices_http.py, admission_http.py)
     POST /api/v4/backup            a copy of everything, while it runs (backup_http.py)
     GET  /sync                     a WebSocket for peers (websocket.py)
     GET  /health                   {"status": "ok"}; needs no key
@@ -140,6 +140,8 @@ def make_app(big: "BigPeer") -> FastAPI:
         ("POST", "/keys", keys_http.create_key, openapi.CREATE_KEY),
         ("DELETE", "/keys/{id}", keys_http.revoke_key, openapi.REVOKE_KEY),
         ("GET", "/devices", devices_http.list_devices, openapi.DEVICES),
+        ("GET", "/devices/{id}", devices_http.show_device, openapi.DEVICE),
+        ("GET", "/presence", devices_http.presence, openapi.PRESENCE),
         ("POST", "/devices", admission_http.admit, openapi.ADMIT),
         ("POST", "/devices/{name}/renew", admission_http.renew, openapi.RENEW),
         ("POST", "/devices/{name}/revoke", admission_http.revoke, openapi.REVOKE_DEVICE),

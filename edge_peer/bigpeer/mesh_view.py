@@ -1,41 +1,39 @@
 """
-The map of the mesh as options of a chart: who is linked to whom, over what.
+The map of the mesh as options of a chart: who is linked to whom, over what, how well.
 
-A link is known from either end's report, and from this Big Peer's own. Reports name a
-neighbour, so that is what peers are here: two that are called the same are one dot.
+Peers and links are those of `presence` (devices_http.py), so two of one name are two dots.
+Who has reported and is in no link stands beside the others, faint.
 """
 
 from typing import Any
 
 from edge_peer.bigpeer.feed import Device
-from edge_peer.bigpeer.views import COLOURS, NAME_CHARS_MAX, Moment
+from edge_peer.bigpeer.views import COLOURS, NAME_CHARS_MAX
 
 PEER_COUNT_MAX = 300  # more dots are no map
-LINKS_OF_ONE_MAX = 64
-BIG_PEER = "big peer"
+_GREY = "#8a94a6"
+_KINDS = ("Big Peer", "relay", "device", "not linked")
+_SIZES = (34, 22, 14, 10)
+_COLOURS = (*COLOURS[:3], _GREY)
+_DASHED_BELOW = 2  # a quality: more than a tenth of the frames were sent twice
 
-Pair = tuple[str, str]
 
-
-def graph(devices: list[Device], moment: Moment, own: list[dict[str, Any]]) -> dict[str, Any]:
-    """own: this Big Peer's links, as `Links.status` tells them."""
-    relays = {_name(one) for one in devices if one.report.get("relay") is True}
-    media: dict[Pair, set[str]] = {}
-    for link in own:
-        _join(media, BIG_PEER, link.get("neighbour"), link.get("medium"))
-    peers = {BIG_PEER: None} | {
-        _name(one): None for one in devices if one.author != moment.own_author
-    }
+def graph(presence: dict[str, Any], devices: list[Device]) -> dict[str, Any]:
+    """presence: as the API has it, this Big Peer first."""
+    own = presence["peers"][0]["id"] if presence["peers"] else ""
+    relays = {one.author.hex() for one in devices if one.report.get("relay") is True}
+    names = {one["id"]: one["name"] or one["id"][:8] for one in presence["peers"]}
+    kinds = {id: 0 if id == own else 1 if id in relays else 2 for id in names}
     for one in devices:
-        links = one.report.get("links")
-        pairs = links[:LINKS_OF_ONE_MAX] if isinstance(links, list | tuple) else ()
-        for pair in pairs:
-            if isinstance(pair, list | tuple) and len(pair) == 2:
-                _join(media, _name(one), pair[1], pair[0])
-    for ends in media:
-        peers |= dict.fromkeys(ends)
-    shown = list(peers)[:PEER_COUNT_MAX]
-    edges = [ends for ends in sorted(media) if set(ends) <= set(shown)]
+        id = one.author.hex()
+        if id not in names and one.report:
+            names[id], kinds[id] = _name(one), 3
+    shown = set(list(names)[:PEER_COUNT_MAX])
+    media: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for link in presence["links"]:
+        a, b = link["peers"]
+        if a in shown and b in shown:
+            media.setdefault((a, b), []).append(link)
     return {
         "tooltip": {},
         "series": [
@@ -44,31 +42,39 @@ def graph(devices: list[Device], moment: Moment, own: list[dict[str, Any]]) -> d
                 "layout": "force",
                 "roam": True,
                 "force": {"repulsion": 260, "edgeLength": 110, "gravity": 0.12},
-                "label": {"show": True, "position": "bottom", "color": "#8a94a6"},
-                "edgeLabel": {"show": True, "formatter": "{c}", "fontSize": 10, "color": "#8a94a6"},
-                "lineStyle": {"color": "#8a94a6", "width": 1.5},
-                "data": [_dot(name, name in relays) for name in shown],
-                "links": [
-                    {"source": a, "target": b, "value": ", ".join(sorted(media[a, b]))}
-                    for a, b in edges
+                "label": {"show": True, "position": "bottom", "color": _GREY},
+                "edgeLabel": {"show": True, "formatter": "{c}", "fontSize": 10, "color": _GREY},
+                "lineStyle": {"color": _GREY, "width": 1.5},
+                "categories": [
+                    {"name": kind, "itemStyle": {"color": colour}}
+                    for kind, colour in zip(_KINDS, _COLOURS, strict=True)
                 ],
+                "data": [
+                    {
+                        "id": id,
+                        "name": names[id][:NAME_CHARS_MAX],
+                        "category": kinds[id],
+                        "symbolSize": _SIZES[kinds[id]],
+                    }
+                    for id in names
+                    if id in shown
+                ],
+                "links": [_edge(ends, links) for ends, links in sorted(media.items())],
             }
         ],
     }
 
 
-def _join(media: dict[Pair, set[str]], one: str, other: object, medium: object) -> None:
-    if isinstance(other, str) and other and isinstance(medium, str):
-        ends = (one, other[:NAME_CHARS_MAX])
-        media.setdefault((min(ends), max(ends)), set()).add(medium[:NAME_CHARS_MAX])
-
-
-def _dot(name: str, is_relay: bool) -> dict[str, Any]:
-    place = 0 if name == BIG_PEER else 1 if is_relay else 2
-    size = (34, 22, 14)[place]
-    return {"name": name, "symbolSize": size, "itemStyle": {"color": COLOURS[place]}}
+def _edge(ends: tuple[str, str], links: list[dict[str, Any]]) -> dict[str, Any]:
+    best = max(link["quality"] for link in links)
+    return {
+        "source": ends[0],
+        "target": ends[1],
+        "value": ", ".join(sorted(link["medium"] for link in links)),
+        "lineStyle": {"type": "dashed" if best < _DASHED_BELOW else "solid"},
+    }
 
 
 def _name(device: Device) -> str:
     name = device.report.get("name")
-    return name[:NAME_CHARS_MAX] if isinstance(name, str) and name else device.author.hex()[:8]
+    return name if isinstance(name, str) and name else device.author.hex()[:8]

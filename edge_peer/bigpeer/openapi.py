@@ -477,6 +477,11 @@ _DEVICE = _object(
     reportedAt=_TIME,
     firmware=_WORD,
     unsynced=_NUMBER,
+    lostWrites=_NUMBER,
+    wearPercent=_NUMBER,
+    lifetimeDays=_NUMBER,
+    update=_NUMBER,
+    onTrial={"type": "boolean"},
     certificate={"type": ["object", "null"]},
     documents=_NUMBER,
     usedBytes=_NUMBER,
@@ -489,6 +494,46 @@ _DEVICE = _object(
         ),
     },
 )
+_LINE = _object(at=_TIME, what={"type": "string"}, text={"type": "string"})
+_DEVICE_WITH_LOG = _DEVICE | {
+    "required": [*_DEVICE["required"], "log"],
+    "properties": _DEVICE["properties"] | {"log": {"type": "array", "items": _LINE}},
+}
+DEVICE: dict[str, Any] = {
+    "summary": "One device, with its log",
+    "operation_id": "show_device",
+    "responses": {
+        200: {"description": "what is known of it", **_json(_DEVICE_WITH_LOG)},
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP, _path_parameter("id", "as `devices` has it")]},
+}
+_PEER = _object(
+    id={"type": "string"},
+    name={"type": "string"},
+    hops={"type": "integer", "description": "links on the way from this Big Peer"},
+)
+_EDGE = _object(
+    peers={"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+    medium={"type": "string", "example": "lan"},
+    quality={"type": "integer", "minimum": 0, "maximum": 3, "description": "3: no repeats"},
+)
+PRESENCE: dict[str, Any] = {
+    "summary": "Who is linked to whom, now",
+    "operation_id": "presence",
+    "responses": {
+        200: {
+            "description": "the graph of the mesh, this Big Peer first",
+            **_json(
+                _object(
+                    peers={"type": "array", "items": _PEER}, links={"type": "array", "items": _EDGE}
+                )
+            ),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
+}
 DEVICES: dict[str, Any] = {
     "summary": "List what devices report of themselves",
     "operation_id": "list_devices",

@@ -24,6 +24,7 @@ from starlette.datastructures import URL
 from starlette.types import Receive, Scope, Send
 
 from edge_peer.bigpeer import forms, mesh_view, views
+from edge_peer.bigpeer.devices_http import graph_of
 from edge_peer.bigpeer.feed import Feed
 from edge_peer.bigpeer.gate import Gate
 from edge_peer.bigpeer.shell import PAGES, tenant_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edge_peer.bigpeer.tenant import Tenant
 
 REFRESH_S = 0.5
+MESH_MS = 2_000  # between two looks at the whole graph
 RECONNECT_S = 10  # how long the server keeps a page whose browser is gone
 FIRST_COLLECTION = "readings"  # shown at first, where there is one
 _SCOPE_KEY = "edge_peer.portal"
@@ -105,6 +107,7 @@ class Page:
         self._big = tenant
         self._feed = portal.feed_of(tenant)
         self._mesh_drawn: Any = None
+        self._mesh_due_ms = 0
         self._drawn: tuple[Any, ...] = ()  # what the chart shows
         ui.add_css(_CSS)
         with ui.element("main").classes("portal"):
@@ -126,7 +129,10 @@ class Page:
             _show(self._devices, views.devices(devices, moment, self._feed.complete))
             _show(self._links, views.links(links))
             self._refresh_chart()
-            self._refresh_mesh(mesh_view.graph(devices, moment, links))
+            if system.now_ms() >= self._mesh_due_ms:
+                self._mesh_due_ms = system.now_ms() + MESH_MS
+                presence = graph_of(self._big.links.presence())
+                self._refresh_mesh(mesh_view.graph(presence, devices))
 
     def _build(self, site: URL, form_token: str) -> None:
         big = self._big

@@ -14,6 +14,7 @@ What a Big Peer is started with, and what it keeps beside its store.
                       first start, and taken in from what a Big Peer of before has left. It may
                       be deleted: the key itself stays valid until it is revoked.
     DATA/webhooks.db  webhooks with their secrets, and how far they are (webhooks.py)
+    DATA/sightings.db who was linked when (sightings.py)
     DATA/store.db     the documents (host/storage.py), unless they are in PostgreSQL
                       (postgres.py): then store.db.postgresql says so
     DATA/backups/     copies of all this (backup.py)
@@ -42,6 +43,7 @@ APP_FOLDER = "big.app"
 BIG_NAME = "big peer"
 DOORS_FILE = "doors.db"
 WEBHOOKS_FILE = "webhooks.db"
+SIGHTINGS_FILE = "sightings.db"
 STORE_FILE = "store.db"
 ELSEWHERE_FILE = STORE_FILE + ".postgresql"  # is there where the documents are not
 ELSEWHERE_TEXT = "The documents of this app are in PostgreSQL (--store).\n"

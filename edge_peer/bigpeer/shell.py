@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PAGES = {
     "devices": "Devices",
+    "updates": "Updates",
     "data": "Data",
     "webhooks": "Webhooks",
     "keys": "Keys",

@@ -19,7 +19,7 @@ from edge_peer.bigpeer.publisher import Publisher
 from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
 from edge_peer.bigpeer.retention import Retention
 from edge_peer.bigpeer.scoped import ScopedExecutor
-from edge_peer.bigpeer.sightings import Sightings
+from edge_peer.bigpeer.sightings import SightingFile, Sightings
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
 from edge_peer.core.errors import EdgeError
@@ -72,7 +72,8 @@ class Tenant:
             Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
         )
         self.guard = open_guard(self.links, codec, config.identity)
-        self.sightings = Sightings(self.links, system.wall_ms)
+        file = SightingFile(folder / settings.SIGHTINGS_FILE)
+        self.sightings = Sightings(self.links, system.wall_ms, file)
         self.authority = folder / settings.APP_FOLDER  # where it lies, if it is here
         has_authority = self.authority.exists()
         self._registrar = Registrar(self.authority, self.guard) if has_authority else None
@@ -167,6 +168,10 @@ class Tenant:
         if self._registrar is not None:
             self._registrar.close()
         self.webhooks.close()
+        try:
+            self.sightings.close()
+        except EdgeError as error:
+            system.log(f"sightings: {error}")
 
     async def _register(self) -> None:
         while True:

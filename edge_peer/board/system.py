@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 
 _EPOCH_2000_S = 946_684_800
@@ -33,6 +34,13 @@ async def wait(event: asyncio.Event, timeout_ms: int) -> None:
         await asyncio.wait_for_ms(event.wait(), timeout_ms)
     except asyncio.TimeoutError:
         pass
+
+
+def firmware() -> str:
+    """Return what runs here: the interpreter, its version, the board."""
+    about = sys.implementation
+    version = ".".join([str(part) for part in about[1][:3]])
+    return "MicroPython %s, %s" % (version, getattr(about, "_machine", sys.platform))
 
 
 def entropy(size: int) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import platform
 import time
 
 _logger = logging.getLogger("edge_peer")
@@ -28,6 +29,11 @@ async def wait(event: asyncio.Event, timeout_ms: int) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_ms / 1000):
             await event.wait()
+
+
+def firmware() -> str:
+    """Return what runs here: the interpreter, its version, the machine."""
+    return f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}"
 
 
 def entropy(size: int) -> bytes:

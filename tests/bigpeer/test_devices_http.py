@@ -10,6 +10,11 @@ REPORT = {
     "used_bytes": 100,
     "quota_bytes": 1000,
     "evicted": 2,
+    "unsynced": 3,
+    "lost_writes": 0,
+    "firmware": "MicroPython 1.27.0, Raspberry Pi Pico",
+    "wear_percent": 1,
+    "lifetime_days": None,
 }
 
 
@@ -45,8 +50,13 @@ def test_a_device_shows_as_it_reports(server, reports):
         "linked": False,
         "lastSeenAt": None,
         "certificate": None,
-        "firmware": None,
-        "unsynced": None,
+        "firmware": "MicroPython 1.27.0, Raspberry Pi Pico",
+        "unsynced": 3,
+        "lostWrites": 0,
+        "wearPercent": 1,
+        "lifetimeDays": None,
+        "update": None,
+        "onTrial": False,
         "documents": 5,
         "usedBytes": 100,
         "quotaBytes": 1000,

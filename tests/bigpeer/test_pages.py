@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 LIMIT_S = 20
-PAGES = ("apps", "devices", "data", "webhooks", "keys")
+PAGES = ("apps", "devices", "updates", "data", "webhooks", "keys")
 
 
 @pytest.fixture
