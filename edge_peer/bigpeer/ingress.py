@@ -12,6 +12,7 @@ from edge_peer.bigpeer import reception
 from edge_peer.core.errors import StorageError
 from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan, mqtt, system
+from edge_peer.host.broker import Broker
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
 from edge_peer.security.wire import begins
 from edge_peer.transport.stream import StreamChannel
@@ -62,12 +63,12 @@ class MqttIngress:
         while True:
             self._gone = gone = asyncio.get_running_loop().create_future()
             client_id = f"edge-peer-big-{self._links.local.store.author.hex()}"
-            broker = mqtt.Broker(self._settings, client_id, [mqtt.topic_to_big(self._app_id, "+")])
+            broker = Broker(self._settings, client_id, [mqtt.topic_to_big(self._app_id, "+")])
             broker.on_message = self._route(broker)
             broker.on_lost = self._lose
             try:
                 await broker.start()
-                system.log(f"{label}: connected")
+                system.log(f"{label}: connected, {broker.version}")
                 delay_ms = RECONNECT_MS_MIN
                 reason = await gone
             except OSError as error:
@@ -84,7 +85,7 @@ class MqttIngress:
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(reason)
 
-    def _route(self, broker: mqtt.Broker) -> Callable[[str, bytes, Callable[[], None]], None]:
+    def _route(self, broker: Broker) -> Callable[[str, bytes, Callable[[], None]], None]:
         def deliver(topic: str, payload: bytes, acknowledge: Callable[[], None]) -> None:
             author = topic.rsplit("/", 1)[-1]
             if author not in self._channels:
@@ -97,7 +98,7 @@ class MqttIngress:
 
         return deliver
 
-    def _open(self, broker: mqtt.Broker, author: str) -> None:
+    def _open(self, broker: Broker, author: str) -> None:
         channel = mqtt.MqttChannel(broker, mqtt.topic_to_peer(self._app_id, author))
         self._channels[author] = channel
         task = asyncio.create_task(self._run_link(author, channel))

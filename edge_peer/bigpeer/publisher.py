@@ -8,7 +8,10 @@ the first message, and anew after it was lost.
 import asyncio
 from typing import Any
 
-from edge_peer.host.mqtt import Broker
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from edge_peer.host.broker import Broker
 
 SCHEME = "mqtt:"
 TOPIC_BYTES_MAX = 1_024
@@ -49,10 +52,14 @@ class _Connection(Broker):
         super().__init__(settings, client_id, [f"{OURS}{client_id}"])
         self.is_lost = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._client.on_publish = lambda client, data, mid, code, properties: self._call(
+        self.on_lost = self._fail
+
+    def _new_client(self, version: MQTTProtocolVersion) -> paho.Client:
+        client = super()._new_client(version)
+        client.on_publish = lambda client, data, mid, code, properties: self._call(
             self._acknowledged, mid
         )
-        self.on_lost = self._fail
+        return client
 
     async def told(self, topic: str, payload: bytes) -> None:
         if self.is_lost:

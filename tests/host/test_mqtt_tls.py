@@ -12,6 +12,7 @@ from edge_peer.bigpeer.ingress import MqttIngress
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import mqtt
+from edge_peer.host.broker import Broker
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_user_and_password_are_checked_by_the_broker(tmp_path, authority):
 def test_tls_that_makes_no_sense_is_told(tls):
     async def main():
         with pytest.raises(ConfigError):
-            mqtt.Broker({"host": "127.0.0.1", "tls": tls}, "x", [])
+            Broker({"host": "127.0.0.1", "tls": tls}, "x", [])
 
     asyncio.run(main())
 

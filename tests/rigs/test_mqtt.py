@@ -134,7 +134,7 @@ def test_a_host_that_dies_is_missed_at_once(broker):
             medium, channel = await mqtt.connect(broker.settings(), host.links.local)
             async with running(host.links.run(medium, channel)):
                 await until(lambda: big.links.status(), "the link")
-                channel._broker._client.socket().shutdown(2)  # as a cable that is cut
+                channel.broker._client.socket().shutdown(2)  # as a cable that is cut
                 await until(lambda: not big.links.pumps, "the will")
 
     asyncio.run(main())
