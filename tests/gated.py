@@ -87,12 +87,21 @@ class Peer:
     """A store behind a guard, as a device, a relay or a Big Peer."""
 
     def __init__(
-        self, app, name, role=DEVICE, rules=None, log=None, expiry_s=NOW_S + 1000, signs=False
+        self,
+        app,
+        name,
+        role=DEVICE,
+        rules=None,
+        log=None,
+        expiry_s=NOW_S + 1000,
+        signs=False,
+        seed=0,
     ):
+        """seed: of another one, a peer of this name has another incarnation."""
         self.app = app
         self.flags = FLAGS[role]
         self.certificate = app.certificate(name, role, rules, expiry_s=expiry_s, signs=signs)
-        random = Random(sum(name.encode()))
+        random = Random(sum(name.encode()) + seed)
         self.log = log or open_log(None, None)
         self.store = Store(
             lambda evict, before_erase: self.log,

@@ -16,13 +16,15 @@ stays; four kinds of cells (core/kinds.py makes and reads the last three):
                 that a write which the remover had not seen stays, if it is newer
     attachment  a register that names a blob
 
-Two cells are about the document itself. The one at the empty path, LIFE, is its
+Three cells are about the document itself. The one at the empty path, LIFE, is its
 tombstone: cells ordered below it go. The one at BIRTH says that somebody created the
 document under an id of his choice, as every INSERT that names one does. A document
 with a tombstone and no birth above it is invisible whatever else it holds: an update
 that crosses the delete does not bring it back. An INSERT does, whether or not its writer
 knew of the delete; who knew writes another tombstone with it, below which all that
-was before goes. Automatic ids are never given twice and need no BIRTH.
+was before goes. Automatic ids are never given twice and need no BIRTH. The one at SEAL
+proves, to whoever has the document from a relay, what Big Peers have written in it
+(security/seal.py).
 
 Of more than CELL_COUNT_MAX cells the highest stay. Each of these rules keeps a
 maximum or what is above one, which makes merging commutative, associative and
@@ -64,8 +66,9 @@ VALUE_BYTES_MAX = 262_144  # 256 KiB, the largest document on Linux; boards have
 SEPARATOR = "\0"  # between the names of a path; no name contains it
 
 REGISTER, COUNTER, REMOVED, ATTACHMENT = 0, 1, 2, 3
-LIFE = ""  # sorts before BIRTH, and that before all other paths
+LIFE = ""  # sorts before BIRTH, that before SEAL, and that before all that are fields
 BIRTH = SEPARATOR
+SEAL = SEPARATOR + "s"
 NIL = b"\xc0"  # the value of these two
 _SEEN_SIZE = 2 + STAMP_SIZE + AUTHOR_SIZE  # a removed field: a bin of the stamp and author removed
 
@@ -125,7 +128,7 @@ def merge(ours: "Document", theirs: "Document") -> bool:
             del ours[path]
         is_cut = is_cut or bool(low)
     if len(ours) > CELL_COUNT_MAX:
-        highest = sorted([(path <= BIRTH, order(cell), path) for path, cell in ours.items()])
+        highest = sorted([(path <= SEAL, order(cell), path) for path, cell in ours.items()])
         for _, _, path in highest[:-CELL_COUNT_MAX]:
             del ours[path]
     return any([path in ours for path in taken]) if is_cut else bool(taken)
@@ -325,6 +328,9 @@ def check_cell(path: str, cell: Cell) -> None:
     if path == BIRTH:
         if cell.kind != REGISTER or cell.value != NIL:
             raise FormatError("a birth with a value")
+    elif path == SEAL:
+        if cell.kind != REGISTER or cell.value[:1] not in (b"\xc4", b"\xc5"):
+            raise FormatError("a seal that is no bytes")
     elif cell.kind != REGISTER or path == LIFE:
         from edge_peer.core.kinds import check
 

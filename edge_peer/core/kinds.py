@@ -27,13 +27,13 @@ from edge_peer.core.codec import DEPTH_MAX, pack
 from edge_peer.core.document import (
     ATTACHMENT,
     AUTHOR_SIZE,
-    BIRTH,
     COUNTER,
     LIFE,
     NIL,
     PATH_BYTES_MAX,
     REGISTER,
     REMOVED,
+    SEAL,
     SEPARATOR,
     STAMP_SIZE,
     Cell,
@@ -124,7 +124,7 @@ def layers_of(
             if _counts(entry, name, document):
                 totals[name] = totals.get(name, 0) + unpack(cell.value)
                 tops[name] = max(tops.get(name, ()), order(cell))
-        elif path != BIRTH and cell.kind != REMOVED:
+        elif path > SEAL and cell.kind != REMOVED:
             value = unpack(cell.value)
             if cell.kind == ATTACHMENT:
                 value = Attachment(*value)  # type: ignore[misc]

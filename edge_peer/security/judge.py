@@ -15,6 +15,7 @@ Who wrote a change is known like this. A device speaks for itself: its session's
 is that of its writes, and what others have written is not taken from it. What a relay carries
 is in batches that its author has signed (batch.py), if his certificate says that he signs;
 of others, and where the receiver is no Big Peer, its word is taken: it was admitted as one.
+What Big Peers have written it has to prove by their seal (seal.py), to everybody.
 Each author's own certificate says whether he may. A Big Peer has judged what it sends.
 """
 
@@ -22,6 +23,7 @@ from binascii import hexlify, unhexlify
 
 from edge_peer.core import document as documents
 from edge_peer.core.codec import pack
+from edge_peer.core.document import SEAL
 from edge_peer.core.errors import RemoteProtocolError, StoreFull
 from edge_peer.core.ids import author_of
 from edge_peer.core.limits import AUTHORS, SIGNED
@@ -70,9 +72,11 @@ class Judge:
         self._store = guard.store
         self._rules: dict[bytes, Permissions | None] = {}  # by author; None: anything
         self._signers: dict[bytes, Certificate] = {}  # of those of them who sign
+        self._big_peers: dict[bytes, Certificate] = {}  # of those of them who are Big Peers
         self._held: dict[str, tuple[bytes, int]] | None = None  # batches here: author, seq
         self._claims: dict[bytes, bool] = {}  # whether they sign, of authors not asked for yet
         self._batches: dict[str, Batch] = {}  # by id: proven, to be judged
+        self._sealed: dict[tuple[str, str], set[str]] = {}  # paths that a seal has proven
         # What was taken of the message that is judged now, by collection and id
         self._fresh: dict[tuple[str, str], list[Document]] = {}
 
@@ -166,15 +170,31 @@ class Judge:
             self._claims[author] = known is not None and known[1].signs
         return self._claims[author]
 
+    def is_big(self, author: bytes) -> bool:
+        """Say whether an author is a Big Peer, by the certificate that is here."""
+        if author == self._store.author:
+            return bool(self._guard.certificate.role == BIG_PEER)
+        return self.big_peer(author) is not None
+
+    def big_peer(self, author: bytes) -> "Certificate | None":
+        """Return an author's certificate, if he is proven to be a Big Peer."""
+        try:
+            self._rules_of(author)
+        except KeyError:
+            return None
+        return self._big_peers.get(author)
+
     def _remember(self, author: bytes, certificate: "Certificate") -> None:
         if len(self._rules) >= self._store.log.authors_max:
-            self._rules, self._signers = {}, {}
+            self._rules, self._signers, self._big_peers = {}, {}, {}
         self._rules[author] = permissions_of(certificate)
         self._claims.pop(author, None)
         if certificate.signs:
             self._signers[author] = certificate
         else:
             self._signers.pop(author, None)
+        if certificate.role == BIG_PEER:
+            self._big_peers[author] = certificate
         for gate in self._guard.gates:
             gate.note_certificate(author, certificate)
 
@@ -201,8 +221,32 @@ class Judge:
             if collection == SIGNED:
                 taken += self._opened(gate, id, document)
             elif collection != AUTHORS:
-                taken += self._allowed(gate, collection, id, document)
+                document = self._take_proven(gate, collection, id, document)
+                if document:
+                    taken += self._allowed(gate, collection, id, document)
         self._fresh = {}
+        return taken
+
+    def _take_proven(
+        self, gate: "Gate", collection: str, id: str, document: "Document"
+    ) -> "Document":
+        """Return a document without what a Big Peer should have written, and no seal proves."""
+        if not gate.is_believed:
+            return document
+        proven = self._sealed.get((collection, id), ())
+        own = self._store.author
+        taken: Document = {}
+        for path, cell in document.items():
+            if (
+                path in proven
+                or path != SEAL
+                and (cell.author == own or not self.is_big(cell.author))
+            ):
+                taken[path] = cell
+            elif path != SEAL:
+                gate.refuse(Refusal(cell.author, cell.seq, UNSIGNED, collection, id))
+        if self._guard.is_bystander:
+            taken.pop(SEAL, None)  # it passes nothing on
         return taken
 
     # Batches
@@ -210,6 +254,7 @@ class Judge:
     def prove(self, gate: "Gate", records: "list[Record]") -> "Generator[None, None, None]":
         """Check the signatures of certificates and batches, in steps, for `judged`."""
         self._batches = {}
+        self._sealed = {}
         for collection, id, document in records:  # first, wherever a DELTA has put them
             found = self._read(id, document) if collection == AUTHORS else None
             if found is not None and (yield from self._guard.check(found[1])):
@@ -224,6 +269,11 @@ class Judge:
                 batch = yield from self._proven_batch(gate, id, document)
                 if batch is not None:
                     self._batches[id] = batch
+            elif SEAL in document and gate.is_believed:
+                from edge_peer.security.seal import proven
+
+                paths = yield from proven(self._guard, collection, id, document)
+                self._sealed[collection, id] = paths
 
     def _recall(self, author: bytes) -> "Generator[None, None, None]":
         """Check the certificate of an author that is here, if it is."""

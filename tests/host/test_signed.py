@@ -57,3 +57,36 @@ def test_a_gateway_passes_on_what_a_device_has_signed_and_nothing_in_its_name(tm
         server.close()
 
     asyncio.run(main())
+
+
+def test_settings_of_the_big_peer_come_through_a_gateway_and_nothing_in_its_name(tmp_path, big):
+    open_guard(big.links, codec)
+
+    async def main():
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
+        uplink = {"kind": "lan", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+        cable = Cable()
+        one, two = [{"kind": "serial", "port": path} for path in cable.paths]
+        board = opened(tmp_path, "board", DEVICE, [one], False)
+        gateway = opened(tmp_path, "gateway", RELAY, [two, uplink], False)
+        settings = board.live_query("SELECT * FROM settings", None, lambda *news: None)
+
+        def said():
+            return {row["_id"]: row["n"] for row in board.execute("SELECT * FROM settings").items}
+
+        async with running(board.run(), gateway.run()):
+            big.executor.execute("INSERT INTO settings DOCUMENTS ({_id: 'a', n: 1})", {})
+            await until(lambda: said() == {"a": 1}, "what the Big Peer has set")
+            author = big.store.author
+            cell = Cell(gateway.store.next_stamp(), author, 900, 0, codec.pack(666))
+            gateway.store.merge([("settings", "b", {"n": cell}), ("settings", "a", {"n": cell})])
+            big.executor.execute("INSERT INTO settings DOCUMENTS ({_id: 'c', n: 3})", {})
+            await until(lambda: "c" in said(), "what it has set after that")
+            assert said() == {"a": 1, "c": 3}
+            settings.cancel()
+        for peer in (board, gateway):
+            peer.store.log.close()
+        cable.close()
+        server.close()
+
+    asyncio.run(main())

@@ -7,7 +7,7 @@ value; a counter is the sum of what its authors have added.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import AUTHOR_SIZE, BIRTH, REGISTER, SEPARATOR, STAMP_SIZE
+from edge_peer.core.document import AUTHOR_SIZE, REGISTER, SEAL, SEPARATOR, STAMP_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def view(document: "Document", unpack: "Unpack") -> "Fields":
             from edge_peer.core.kinds import layers_of
 
             return _laid(layers_of(document, unpack))
-        if path != BIRTH:
+        if path > SEAL:
             layers.append((cell, path))
     return _laid([(path, unpack(cell.value)) for cell, path in sorted(layers)])
 
@@ -84,7 +84,7 @@ def _fields_of_flat(body: bytes, unpack: "Unpack") -> "Fields | None":
                 size, at = documents.varint_at(body, path_end)
             if not head & 3 and SEPARATOR not in path:
                 fields[path] = unpack(body[at : at + size])
-            elif head & 3 or path != BIRTH:
+            elif head & 3 or path > SEAL:
                 return None
             at += size
     return fields

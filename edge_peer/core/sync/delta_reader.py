@@ -8,7 +8,7 @@ built, as what it would take in a message of its own: Decoder.room bounds it.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import BIRTH, CELL_COUNT_MAX, REGISTER, SEPARATOR, SEQ_MAX, Cell
+from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEAL, SEPARATOR, SEQ_MAX, Cell
 from edge_peer.core.errors import FormatError
 from edge_peer.core.ids import COLLECTION_BYTES_MAX, ID_BYTES_MAX, automatic_id
 from edge_peer.core.limits import HIDDEN
@@ -116,7 +116,7 @@ class DeltaReader:
                 for i in range(count):
                     stamp, author, seq = dots[i]
                     cell = found[i][path] = Cell(stamp, author, seq, kind, values[i])
-                    if kind != REGISTER or path <= BIRTH:
+                    if kind != REGISTER or path <= SEAL:
                         documents.check_cell(path, cell)
         return [(shape.collection, ids[i], found[i]) for i in range(count)]
 

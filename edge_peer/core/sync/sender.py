@@ -7,7 +7,7 @@ neighbour sends too, of others; of any other author we ask before we send.
 """
 
 from edge_peer.core import document as documents
-from edge_peer.core.document import CELL_COUNT_MAX, SEPARATOR
+from edge_peer.core.document import CELL_COUNT_MAX, SEAL, SEPARATOR
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.limits import PROOFS
 from edge_peer.core.sync.messages import (
@@ -460,7 +460,7 @@ class Sender:
         lacks = {path: cell for path, cell in cells.items() if self._lacks(path, cell)}
         if is_big or not lacks and not self._was_moved_in(put, document):
             return lacks
-        return document
+        return self._sealed(put, document)
 
     def _was_moved_in(self, put: "Put", document: "Document") -> bool:
         """Return whether the neighbour's last write made this what it wants: it may lack the rest.
@@ -504,7 +504,14 @@ class Sender:
             and put[1] != automatic_id(cell.stamp, cell.author)
             and self._lacks(path, cell)
         }
-        return document if moved and self.their_flags & RELAYS else moved
+        if moved and self.their_flags & RELAYS:
+            return self._sealed(put, document)
+        if moved and SEAL in document:
+            moved[SEAL] = document[SEAL]
+        return moved
+
+    def _sealed(self, put: "Put", document: "Document") -> "Document":
+        return document if self._gate is None else self._gate.sealed(put[0], put[1], document)
 
     def _lacks(self, path: str, cell: "documents.Cell") -> bool:
         author = cell.author
