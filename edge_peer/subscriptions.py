@@ -3,8 +3,8 @@ What this peer asks its neighbours for. Loaded with the first `subscribe`.
 
 The store remembers what was asked for last, across restarts. Something that was not
 asked for then may have passed us by: to get it, every neighbour is read from the
-start again (DESIGN.md says what will do better). A relay also asks for what its
-neighbours want (edge_peer/downstream.py).
+start again, which finds out what is here already (core/sync/reconcile.py). A relay also
+asks for what its neighbours want (edge_peer/downstream.py).
 """
 
 from edge_peer.core.errors import StorageError
@@ -120,8 +120,9 @@ class Subscriptions:
         raw = self._codec.pack(wanted)
         if raw != remembered:
             before: Any = [] if remembered is None else self._codec.unpack(remembered)
-            if set(wanted) - set([(one[0], one[1]) for one in before]):
-                self._store.forget_knowledge()
+            had = tuple([(one[0], one[1]) for one in before])
+            if set(wanted) - set(had):
+                self._store.forget_knowledge(had)
             self._store.keep_entry(_WANTED_ID, raw)
 
     def wanted(self) -> "tuple[Wanted, ...]":

@@ -32,6 +32,7 @@ class Plan(NamedTuple):
     author_count: int = 1_000
     changed_count: int = 10
     difference_count: int = 20
+    forgotten_count: int = 5  # times that two peers lose their history
     run_count: int = 3  # of the speed, of which the median counts
     seed: int = 1
 

@@ -9,10 +9,11 @@ handshake, and without deflate where it does not say so. The peers' own reports 
 
 import asyncio
 import random
+import statistics
 from pathlib import Path
 
 from counting_proxy import CountingProxy
-from endpoints import ALL, ARRAY_SIZE, INSERT, Small, big_peer, has_all, until
+from endpoints import ALL, ARRAY_SIZE, COUNT, INSERT, Small, big_peer, has_all, until
 from workload import changed, differing, temperatures
 
 QUIET_S = 1.4  # the durable vector is told at most once a second, an acknowledgement 0.1 s late
@@ -55,10 +56,8 @@ async def _one_writer(home, big, proxy, readings, plan):
     now = {one["_id"]: one for one in readings + news}
     assert_copied(now.values(), big)
     evicted = await _eviction(home, writer, proxy, len(readings))
-    reader = Small(home, "reader", proxy.port, deflate=False)
-    reader.peer.subscribe(ALL)
-    count = len(readings) + EXTRA_COUNT
-    to_reader = await session(reader, proxy, lambda: reader.document_count() == count)
+    reader, to_reader = await _subscriber(home, "reader", big, proxy)
+    reader.close()
     figures = {
         "handshake_bytes": idle.handshake,
         "full_copy_bytes": full.sync(),
@@ -66,10 +65,17 @@ async def _one_writer(home, big, proxy, readings, plan):
         "idle_reconnect_bytes": idle.sync(),
         "ten_changed_bytes": ten.sync(),
         "evict_half_bytes": evicted,
-        "no_shared_history_bytes": await _no_history(reader, big, proxy, plan),
+        "no_shared_history_bytes": await _no_history(home, big, proxy, plan),
     }
-    reader.close()
     return figures
+
+
+async def _subscriber(home, name, big, proxy):
+    """Return a peer that has got all readings, and the bytes that it took."""
+    reader = Small(home, name, proxy.port, deflate=False)
+    reader.peer.subscribe(ALL)
+    count = big.execute(COUNT).items[0]["n"]
+    return reader, await session(reader, proxy, lambda: reader.document_count() == count)
 
 
 async def _deflated(home, big, proxy, readings, plan):
@@ -110,16 +116,29 @@ async def _write_and_reconnect(small, proxy, number):
     return written + (await session(small, proxy, small.is_uploaded)).sync()
 
 
-async def _no_history(reader, big, proxy, plan):
-    """Both have lost what they knew of each other; each lacks half of the differences."""
+async def _no_history(home, big, proxy, plan):
+    """Both have lost what they knew of each other; each lacks half of the differences.
+
+    How many symbols it takes is a matter of luck, so this is the median of several times.
+    """
+    numbers = range(plan.forgotten_count)
+    return statistics.median_low(
+        [await _once(home, number, big, proxy, plan) for number in numbers]
+    )
+
+
+async def _once(home, number, big, proxy, plan):
+    reader, _ = await _subscriber(home, f"reader{number}", big, proxy)
     count = reader.document_count() + plan.difference_count
-    lacking = differing(plan.difference_count)
+    lacking = differing(plan.difference_count, number * plan.difference_count)
     reader.write(lacking[::2])
     big.execute(INSERT, {"new": lacking[1::2]})
+    await until(lambda: not big.links.pumps)  # it notes how a link has ended
     for store in (reader.peer.store, big.store):
         store.forget_knowledge()
     synced = await session(reader, proxy, lambda: reader.document_count() == count)
     assert len(big.execute(ALL).items) == count
+    reader.close()
     return synced.sync()
 
 

@@ -44,9 +44,9 @@ def temperatures(readings):
     return [{name: reading[name] for name in ("_id", "temp")} for reading in readings]
 
 
-def differing(count):
-    """Return readings that are in none of the others."""
+def differing(count, first=0):
+    """Return readings, from the number `first` on, that are in none of the others."""
     return [
         {"_id": f"x{i:05}", "sensor": "s99", "temp": 20 + i / 100, "ts": FIRST_S - i}
-        for i in range(count)
+        for i in range(first, first + count)
     ]

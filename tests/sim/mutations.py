@@ -51,7 +51,7 @@ def _a_wiped_peer_is_the_same_author() -> list[Patch]:
 
 
 def _a_wider_scope_keeps_its_knowledge() -> list[Patch]:
-    return [(Knowledge, "forget_knowledge", lambda self: None)]
+    return [(Knowledge, "forget_knowledge", lambda self, *before: None)]
 
 
 def _a_rollback_is_no_new_epoch() -> list[Patch]:
@@ -109,8 +109,8 @@ def _a_spare_link_goes_on_where_it_was() -> list[Patch]:
 def _own_writes_are_fetched_again_once() -> list[Patch]:
     forget = Knowledge.forget_knowledge
 
-    def believe_to_have_them(self: Any) -> None:
-        forget(self)
+    def believe_to_have_them(self: Any, *before: Any) -> None:
+        forget(self, *before)
         self.lacks_own = False
 
     return [(Knowledge, "forget_knowledge", believe_to_have_them)]

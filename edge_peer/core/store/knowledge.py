@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_peer.core.store.store import Log
     from edge_peer.core.sync.messages import Hello
 
+    Subscriptions = tuple[tuple[str, bytes], ...]  # statements and their arguments, packed
     Vector = dict[bytes, int]
     Cursor = tuple[int, int, int]
 
@@ -46,6 +47,10 @@ class Knowledge:
         self.greetings: dict[bytes, tuple[Hello, int]] = {}
         self._cursor_used: dict[bytes, int] = {}  # when, since the store is open
         self._cursor_uses = 0
+        # Neighbours whose log we read without cursors as they know what we have, since the store
+        # is open (core/sync/reconcile.py); and what was wanted when K was forgotten, None: all
+        self.reconciled: set[bytes] = set()
+        self.wanted_before: Subscriptions | None = None
         self.epoch = 0
         self.own_seq = 0
         self.lacks_own = False  # has to get back what it evicted of its own writes, for others
@@ -145,9 +150,16 @@ class Knowledge:
                 sum = crc32(author + vector[author].to_bytes(8, "big"), sum)
         return sum & 0xFFFFFFFF
 
-    def forget_knowledge(self) -> None:
+    def note_reconciled(self, neighbour: bytes) -> None:
+        """Remember that a walk through its log that is cut off can begin with finding out, too."""
+        if len(self.reconciled) >= max(1, self.log.authors_max // AUTHORS_PER_CURSOR):
+            self.reconciled = set()
+        self.reconciled.add(neighbour)
+
+    def forget_knowledge(self, wanted_before: "Subscriptions | None" = None) -> None:
         """Start over with every neighbour: more is wanted, or others lack what was evicted here.
 
+        wanted_before: of more than what, None where nobody can say.
         All that we do not have is sent again, our own writes, too: E is only about these.
         """
         self.knowledge = {}
@@ -158,6 +170,8 @@ class Knowledge:
         self.learned_at = {}
         self.cursors = {}
         self._cursor_used = {}
+        self.reconciled = set()
+        self.wanted_before = wanted_before
         self.epoch += 1
         self.save()
 

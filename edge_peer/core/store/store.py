@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_ARRIVALS = 64
 UNREADABLE_COUNT_MAX = 64  # of which we remember the names
+SAMPLE_COUNT = 16
 STATE_ID = "state"
 
 
@@ -347,6 +348,24 @@ class Store(Knowledge):
         """Return whether any is here, beside the proofs of authors."""
         log = self.log
         return any([log.totals(name)[0] > 0 for name in log.collections() if name not in PROOFS])
+
+    def holds_unclaimed(self) -> bool:
+        """Return whether K leaves out some writes of the oldest documents, or of the newest.
+
+        Of fewer than SAMPLE_COUNT nobody asks.
+        """
+        log = self.log
+        if sum([log.totals(one)[0] for one in log.collections()]) < SAMPLE_COUNT:
+            return False
+        for start in (0, max(0, self.arrival - SAMPLE_COUNT)):
+            for collection, _, _, body in self.log.since(start, SAMPLE_COUNT):
+                try:
+                    dots = [] if collection in PROOFS else documents.dots_of(body)
+                except FormatError:
+                    continue
+                if any([seq > self.known(author) for _, author, seq in dots]):
+                    return True
+        return False
 
     def status(self) -> "dict[str, int]":
         status = dict(self.log.status())

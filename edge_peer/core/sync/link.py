@@ -151,6 +151,12 @@ class Link:
         self._unacknowledged_count = 0
         self._ack_due_ms: int | None = None
 
+    @property
+    def salt(self) -> bytes:
+        """8 bytes of an open link, the same at both ends, and of no other one."""
+        both = sorted([self._nonce, self._echo])
+        return both[0].to_bytes(4, "big") + both[1].to_bytes(4, "big")
+
     def expect_losses(self) -> None:
         """The wire is known to lose frames: begin with short ones. To be said before it is open."""
         self._is_lossy = True

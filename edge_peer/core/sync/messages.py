@@ -19,6 +19,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     AGAIN   16                                          say it: SAME stands for none known here
     PRESENCE 17 | entries                               core/sync/presence.py
     MOVED   18 | as in DELTA     fields that took documents out of what the receiver wants
+    24 to 26   who lacks what, without a cursor (core/sync/reconcile.py)
 
     vector   count | (author | seq)*
     author   slot << 1, or slot << 1 | 1 | 8 bytes that the slot means from here on
@@ -63,6 +64,9 @@ SAME = 15
 AGAIN = 16
 PRESENCE = 17
 MOVED = 18
+MORE = 24
+SYMBOLS = 25
+FOUND = 26
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -79,7 +83,8 @@ GAP = 256  # it lacks what the other side has evicted, and can get again
 LACKS_OWN = 512  # it has evicted writes of its own that it needs for others
 HEARS = 1_024  # it takes PRESENCE
 HOLDS_NOTHING = 2_048  # so nothing of it can move out
-_FLAGS_MAX = 4_095
+RECONCILES = 1 << 16  # and up, one for each subscription: it has no cursor, but documents of that
+_FLAGS = 4_095 | 0xFF * RECONCILES
 
 AUTHOR_SLOTS = 32
 DIGEST_SIZE = 4
@@ -126,6 +131,10 @@ Done = namedtuple(
 # number: the size of the blob, or that of the first piece; runs: [(first piece, count)]
 Attached = namedtuple("Attached", ("kind", "id", "number", "runs", "data"))
 
+# number: how many symbols are asked for, or documents in the set; items: symbols, or prefixes of
+# keys, None where nothing was found out
+Compared = namedtuple("Compared", ("kind", "number", "items"))
+
 Same = namedtuple("Same", ("check",))  # of a HELLO, as `check` computes it
 Again = namedtuple("Again", ())
 Present = namedtuple("Present", ("entries",))  # of core/sync/presence.py
@@ -144,6 +153,7 @@ if TYPE_CHECKING:
         | Done
         | Ask
         | Attached
+        | Compared
         | Present
         | Told
     )
@@ -317,6 +327,10 @@ class Decoder:
                 from edge_peer.core.sync.exchange import take_message
 
                 yield take_message(kind, reader)
+            elif MORE <= kind <= FOUND:
+                from edge_peer.core.sync.reconcile import take_message as take_compared
+
+                yield take_compared(kind, reader)
             elif REVOKED <= kind <= RENEWED:
                 yield Told(kind, reader.take(reader.count(TOLD_BYTES_MAX)))
             elif kind == SAME:
@@ -347,7 +361,9 @@ class Decoder:
         return vector
 
     def _take_hello(self, reader: Reader) -> Hello:
-        flags = reader.count(_FLAGS_MAX)
+        flags = reader.count(_FLAGS)
+        if flags & ~_FLAGS:
+            raise FormatError("flags that nobody knows")
         epoch, resume = reader.varint(), reader.varint()
         base = resume - reader.zigzag()
         sender_epoch, known = reader.varint(), reader.varint()

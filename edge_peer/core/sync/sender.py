@@ -19,6 +19,7 @@ from edge_peer.core.sync.messages import (
     HOLDS_NOTHING,
     LACKS_OWN,
     MOVED,
+    RECONCILES,
     RECORD_COUNT_MAX,
     RECORD_OVERHEAD_MAX,
     RELAYS,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from edge_peer.core.store.log import Put
     from edge_peer.core.store.store import Store
     from edge_peer.core.sync.messages import Delta, Encoder, Moved
+    from edge_peer.core.sync.reconcile import Side
 
 SCAN_COUNT = 32  # documents read from the log at a time
 RECORD_SHARE = (
@@ -73,6 +75,7 @@ class Sender:
         self.wanted: Subscriptions = ()
         self.teaches = False
         self.linger_until_ms: int | None = None
+        self.reconciled: list[Side] = []  # what finds out what it has, where nothing says so
         self._store = store
         self._neighbour = neighbour
         self._gate = gate
@@ -167,7 +170,8 @@ class Sender:
         last = self._hello
         if last is None:
             return None
-        numbers = (last.flags & ~(GAP | LACKS_OWN | HOLDS_NOTHING), last.epoch) + self._expected
+        flags = last.flags & RECONCILES - 1 & ~(GAP | LACKS_OWN | HOLDS_NOTHING)
+        numbers = (flags, last.epoch) + self._expected
         return Hello(*(numbers + (last.digest, last.durable, last.subscriptions)))
 
     # What the neighbour knows
@@ -244,17 +248,24 @@ class Sender:
             return news
         for author in self._their_authors:
             seq = self._store.durable_seq(author)
+            if self._done_says_it(author):
+                continue
             if seq > self._durable_told.get(author, 0):
                 news[author] = seq
         if not news:
             self._durable_mark = mark
         return news
 
+    def _done_says_it(self, author: bytes) -> bool:
+        """Return whether this is a Big Peer, and DONE tells of its own writes (`Sync`)."""
+        is_own = self._store.keeps_all and author == self._store.author
+        return is_own and self._wants_documents() and not self.skipped_count
+
     # Documents
 
     def next_documents(self, size_max: int, now_ms: int) -> bytes:
         """Return DELTA, DONE, or both in one message; or ASK, before there can be more."""
-        if self._asked:
+        if self._asked or any([side.is_waiting for side in self.reconciled]):
             self.linger_until_ms = None  # we wait for more than time
             return b""
         if self._is_busy():
@@ -276,6 +287,10 @@ class Sender:
         if len(message) + size_max // 4 < size_max:
             message += self._next_done()
         return message
+
+    def lag(self) -> int:
+        """Return how many of our arrivals the neighbour has not read."""
+        return self._store.arrival - self._cursor
 
     def _wants_documents(self) -> bool:
         return bool(self.their_flags & (WANTS_ALL | WANTS_UNDURABLE) or self.wanted)
@@ -455,6 +470,10 @@ class Sender:
         told = document if self._gate is None else self._gate.told(put[0], document)
         if not self._is_wanted(put[0], put[1], document, told):
             return {}
+        for side in self.reconciled:
+            if side.held is not None and side.held.has(put, document):
+                self.note_authors([cell.author for cell in document.values()])
+                return {}
         is_big = self.their_flags & WANTS_ALL
         cells = told if is_big else document
         lacks = {path: cell for path, cell in cells.items() if self._lacks(path, cell)}

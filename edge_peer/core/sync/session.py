@@ -241,6 +241,7 @@ class Session:
             self.medium.message_size_max,
             None if deflate is None else deflate(),
             roles=self._local.keyring.flags_of(certificate),
+            salt=self._link.salt,
             gate=None
             if guard is None
             else guard.open_gate(certificate, self.neighbour, incarnation),

@@ -45,14 +45,17 @@ from edge_peer.core.sync.messages import (
     INFLATES,
     KNOW,
     LACKS_OWN,
+    RECONCILES,
     RELAYS,
     ROOM_FACTOR,
+    SYMBOLS,
     VECTOR_PART_MAX,
     WANTS_ALL,
     WANTS_UNDURABLE,
     Again,
     Ask,
     Attached,
+    Compared,
     Decoder,
     Delta,
     Done,
@@ -72,12 +75,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
+    from edge_peer.core.document import Document
     from edge_peer.core.query.select import Matcher, Subscription, Subscriptions
     from edge_peer.core.store.knowledge import Vector
     from edge_peer.core.store.store import Store
     from edge_peer.core.sync.exchange import Exchange
     from edge_peer.core.sync.presence import Presence, Telling
     from edge_peer.core.sync.receiver import Receiver
+    from edge_peer.core.sync.reconcile import Finding, Offering, Side
 
     Steps = Generator[None, None, None]
     Requests = tuple[tuple[str, bytes, int], ...]  # and the relays that each has come through
@@ -95,9 +100,10 @@ STARTED = "started"
 ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
     UNSURE: (Hello, Durable, Again, Present, Told),
-    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Present, Told),
+    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Compared)
+    + (Present, Told),
 }
-PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached)}
+PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared)}
 
 
 class Sync:
@@ -123,6 +129,7 @@ class Sync:
         deflate: "Any" = None,
         gate: "Any" = None,
         roles: int = WANTS_ALL | RELAYS,
+        salt: bytes = b"",
     ) -> None:
         self.state = WAITING
         self.gate = gate
@@ -138,6 +145,8 @@ class Sync:
         self._sender = Sender(
             store, neighbour, self._encoder, now_ms, linger_ms, message_size_max, gate
         )
+        self._salt = salt
+        self._finding: Finding | None = None  # what the neighbour lacks
         self._answer_count = 0  # of theirs, to be answered
         self._asked: tuple[bytes, ...] = ()  # authors whose K it waits for
         # As the receiver
@@ -154,8 +163,10 @@ class Sync:
         self._says_again = False
         self._undurable: list[bytes] = []  # authors, to be told that we care for their D
         self._their_epoch = 0
+        self._their_base = 0
         self._receiver: Receiver | None = None
         self._work: Steps | None = None  # what is left to do with the last message
+        self._offering: Offering | None = None  # what we have
         self._exchange: Exchange | None = None
         self._presence: Presence | None = None
         self._telling: Telling | None = None
@@ -251,6 +262,8 @@ class Sync:
                 yield from self.gate.prove(part.records)
             if isinstance(part, Told):
                 yield from self._handle_told(part)
+            elif isinstance(part, Compared):
+                yield from self._handle_compared(part)
             else:
                 _HANDLERS[type(part)](self, part, now_ms)
 
@@ -274,7 +287,10 @@ class Sync:
         if self.state != STARTED and self._flags & WANTS_ALL:
             return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
-            return self._next_hello(now_ms)
+            message = self._next_hello(now_ms)
+            if self._finding is not None and not self._answer_count:
+                message += self._finding.next_message(size_max - len(message))
+            return message
         if self.state != STARTED:
             return b""
         if self._receiver is not None:
@@ -282,6 +298,9 @@ class Sync:
         message = self._next_answers() + self._sender.next_durable(now_ms)
         if size_max - len(message) < size_max // 2:
             return message
+        for side in (self._finding, self._offering):
+            if side is not None:
+                message += side.next_message(size_max - len(message))
         self._sender.teaches = self._teaches()
         message += self._sender.next_documents(size_max - len(message), now_ms)
         if not message and self._telling is not None and self.hears():
@@ -362,6 +381,7 @@ class Sync:
                 if seq > store.durable_seq(author)
             ]
         hello = self._hello(has_gap)
+        self._offer(hello)
         if self._unanswered_count or not self._says_same:
             return self._encoder.hello(hello)
         check = self._encoder.check(hello)
@@ -394,8 +414,74 @@ class Sync:
             flags, durable = flags | ALL_DURABLE, 0
         resume, base, sender_epoch = store.cursors.get(self._neighbour, (0, 0, 0))
         known = store.known(self._neighbour)
+        flags |= self._offered() * RECONCILES
         numbers = (flags, store.epoch, resume, base, sender_epoch, known, digest, durable)
         return Hello(*(numbers + (self._requests,)))
+
+    # Where nothing says what the other side has (core/sync/reconcile.py)
+
+    def _offered(self) -> int:
+        """Return of which subscriptions we have documents, one bit each, that K does not claim."""
+        store = self._store
+        resume, base, _ = store.cursors.get(self._neighbour, (0, 0, 0))
+        is_read = base or (resume and self._neighbour not in store.reconciled)
+        if is_read or not self._subscriptions or not store.holds_unclaimed():
+            return 0
+        bits = 0
+        for i, one in enumerate(self._subscriptions):
+            if store.wanted_before is None or one in store.wanted_before:
+                bits |= 1 << i
+        return bits
+
+    def _offer(self, hello: Hello) -> None:
+        """Begin with what our HELLO names, and end what another one has named."""
+        named = _named(hello)
+        if named and self._offering is None:
+            from edge_peer.core.sync.reconcile import Offering
+
+            self._offering = Offering(self._store, self._salt, self._message_size_max)
+        if self._offering is not None:
+            self._offering.begin(named, self._matcher(named), hello.epoch)
+            self._set_reconciled()
+
+    def _find(self, hello: Hello) -> None:
+        """Find out what the neighbour lacks of what its HELLO names."""
+        named = _named(hello)
+        if named and self._finding is None:
+            from edge_peer.core.sync.reconcile import Finding
+
+            self._finding = Finding(
+                self._store, self._salt, self._message_size_max, self._neighbour
+            )
+        if self._finding is not None:
+            matches, gate = self._matcher(named), self.gate
+
+            def may_have(collection: str, id: str, document: "Document") -> bool:
+                return matches(collection, id, document) and (
+                    gate is None or bool(gate.may_read(collection, id, document))
+                )
+
+            self._finding.begin(named, may_have, hello.epoch, self._sender.lag())
+            self._set_reconciled()
+
+    def _set_reconciled(self) -> None:
+        """Tell the sender who finds out what the neighbour has."""
+        sides: list[Side] = [] if self._finding is None else [self._finding]
+        if self._offering is not None and not self._their_base:
+            sides.append(self._offering)
+        self._sender.reconciled = sides
+
+    def _handle_compared(self, part: Compared) -> "Steps":
+        if part.kind == SYMBOLS:
+            if self._finding is None:
+                raise RemoteProtocolError("symbols that nobody has asked for")
+            yield from self._finding.take(part)
+        elif self._hello_due_ms is None and not self._unanswered_count:
+            if self._offering is None:
+                raise RemoteProtocolError("it asks for symbols that nobody offers")
+            yield from self._offering.take(part)
+            if self._offering.held is not None:
+                self._store.note_reconciled(self._neighbour)
 
     def _restart_receiver(self) -> None:
         if self._receiver is not None:
@@ -505,6 +591,8 @@ class Sync:
 
             filters = filters_of([one[:2] for one in hello.subscriptions])
         self._sender.begin(hello, matches, now_ms, filters)
+        self._their_base = hello.base
+        self._find(hello)
         if self._fetches_own() and self.state != STARTED:
             self._hello_due_ms = now_ms  # what we said first did not say so
         self._answer_count += self.state != WAITING
@@ -579,6 +667,12 @@ def _variants(last: Hello, store: "Store") -> "list[Hello]":
         for digest in digests
         for flags, durable in durables
     ]
+
+
+def _named(hello: Hello) -> "Subscriptions":
+    """Return the subscriptions of which it says that it has documents."""
+    bits = hello.flags // RECONCILES
+    return tuple([one[:2] for i, one in enumerate(hello.subscriptions) if bits >> i & 1])
 
 
 def _covers(flags: int, has: "Subscriptions", their_flags: int, want: "Subscriptions") -> bool:
