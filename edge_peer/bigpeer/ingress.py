@@ -9,39 +9,45 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from edge_peer.bigpeer import reception
+from edge_peer.bigpeer.limits import MET_BURST, MET_RATE, Buckets
 from edge_peer.core.errors import StorageError
 from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan, mqtt, system
 from edge_peer.host.broker import Broker
+from edge_peer.host.doorstep import Doorstep, Stranger, is_linked
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
-from edge_peer.security.wire import begins
+from edge_peer.security.wire import NO, R1
 from edge_peer.transport.stream import StreamChannel
 
 MQTT_LINK_COUNT_MAX = 10_000
 
 
-async def listen(served: Callable[[], Iterable[Links]], host: str, port: int) -> asyncio.Server:
+async def listen(
+    served: Callable[[], Iterable[Links]], host: str, port: int, doorstep: Doorstep | None = None
+) -> asyncio.Server:
     """Serve peers over TCP; raises OSError when the port is taken.
 
     served: what apps there are now, by their links.
     """
+    met = Buckets(MET_BURST, MET_RATE, system.now_ms)
 
-    async def handle(medium: Medium, channel: StreamChannel) -> None:
+    async def handle(medium: Medium, channel: StreamChannel, who: Stranger) -> None:
         try:
-            found = await reception.receive(served, channel)
+            found = await reception.receive(served, channel, lambda: not met.take(who.address))
             if found is None:
                 await channel.close()
                 return
             links, received = found
+            who.is_linked = lambda: is_linked(links, received)
             reason = await links.run(medium, received, waits=True)
         except StorageError as error:
             reason = f"the store failed: {error}"
-        except OSError as error:
+        except OSError:
             await channel.close()
-            reason = str(error)
+            return  # a stranger: who floods does not fill the log
         system.log(f"tcp link closed: {reason}")
 
-    return await lan.serve(host, port, handle)
+    return await lan.serve(host, port, handle, doorstep)
 
 
 class MqttIngress:
@@ -89,8 +95,13 @@ class MqttIngress:
         def deliver(topic: str, payload: bytes, acknowledge: Callable[[], None]) -> None:
             author = topic.rsplit("/", 1)[-1]
             if author not in self._channels:
-                if not begins(payload) or len(self._channels) >= MQTT_LINK_COUNT_MAX:
-                    self.refused_count += 1  # left over from a link that is gone
+                is_ours = reception.host_of([self._links], payload) is not None
+                if not is_ours or len(self._channels) >= MQTT_LINK_COUNT_MAX:
+                    self.refused_count += 1  # a stranger's, or left over from a link that is gone
+                    if payload[:1] == bytes((R1,)):  # it begins anew, in full
+                        answer = bytes((NO,)) + payload[reception.TICKET_ID]
+                        topic = mqtt.topic_to_peer(self._app_id, author)
+                        broker.publish(topic, answer, mqtt.FRAME_LIFE_S)
                     acknowledge()
                     return
                 self._open(broker, author)

@@ -3,7 +3,7 @@ Which app a peer belongs to that has connected over TCP: its first message says 
 
 M1 carries a code that only the network key of its app makes, R1 the number of a ticket that
 only one app has given (security/channel.py). What is neither is passed over, as it would be
-further on. One hash for each app is all that a stranger costs.
+further on, a few times. One hash for each app is all that a stranger costs.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from edge_peer.security.wire import M1, M1_SIZE, NO, R1
 from edge_peer.transport.stream import StreamChannel
 
 TICKET_ID = slice(1, 9)  # in R1
+STRANGE_COUNT_MAX = 4  # frames; an honest peer has one of them, a ticket that is not known here
 
 
 class Received:
@@ -33,12 +34,16 @@ class Received:
 
 
 async def receive(
-    served: Callable[[], Iterable[Links]], channel: StreamChannel
+    served: Callable[[], Iterable[Links]],
+    channel: StreamChannel,
+    may_meet: Callable[[], bool] = lambda: True,
 ) -> tuple[Links, Received] | None:
     """Return the links of the app whose peer it is, and the channel to it; None for a stranger.
 
-    Raises OSError when the wire is gone.
+    may_meet: asked before a full handshake, which costs more than a hash. Raises OSError when
+    the wire is gone.
     """
+    strange_count = 0
     try:
         async with asyncio.timeout(GIVE_UP_MS / 1000):
             while True:
@@ -46,7 +51,12 @@ async def receive(
                 for place, frame in enumerate(frames):
                     links = host_of(served(), frame)
                     if links is not None:
+                        if frame[0] == M1 and not may_meet():
+                            return None
                         return links, Received(channel, frames[place:])
+                    strange_count += 1
+                    if strange_count > STRANGE_COUNT_MAX:
+                        return None
                     if frame[:1] == bytes((R1,)):  # it begins anew, in full
                         await channel.send([bytes((NO,)) + frame[TICKET_ID]])
     except TimeoutError:

@@ -11,6 +11,7 @@ message start from zero without a new key schedule (70 us and 270 bytes on an RP
 """
 
 import gc
+import os
 import sys
 from struct import pack_into
 
@@ -72,7 +73,8 @@ def x25519(private: bytes, public: bytes) -> "Steps":
     """Return what both sides agree on; raises FormatError for a weak public key."""
     from edge_peer.security import x25519
 
-    return (yield from _patiently(x25519.x25519(private, public)))
+    blind = int.from_bytes(os.urandom(31), "big") | 1
+    return (yield from _patiently(x25519.x25519(private, public, blind)))
 
 
 def signer_of(public: bytes, is_negative: bool) -> "Steps":

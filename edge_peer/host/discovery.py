@@ -20,6 +20,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan
+from edge_peer.host.doorstep import Stranger, is_linked
 from edge_peer.transport.advertisement import app_hash
 from edge_peer.transport.mdns import SERVICE
 from edge_peer.transport.stream import StreamChannel
@@ -83,7 +84,8 @@ class Discovery:
         texts = [ip if isinstance(ip, str) else ip[0] for ip in all_ips]
         return [text for text in texts if not text.startswith(_LOOPBACK)][:ADDRESS_COUNT_MAX]
 
-    async def _welcome(self, medium: Medium, channel: StreamChannel) -> None:
+    async def _welcome(self, medium: Medium, channel: StreamChannel, who: Stranger) -> None:
+        who.is_linked = lambda: is_linked(self._links, channel)
         task = asyncio.current_task()
         assert task is not None
         self._visitors.add(task)

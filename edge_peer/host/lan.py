@@ -14,6 +14,7 @@ from typing import Any
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.sync.session import Local, Medium
 from edge_peer.host.deflate import Deflate
+from edge_peer.host.doorstep import Doorstep, Stranger, address_of
 from edge_peer.transport.lengths import LengthDecoder, encode
 from edge_peer.transport.stream import StreamChannel
 
@@ -77,15 +78,26 @@ async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, Any]:
 
 
 async def serve(
-    host: str | None, port: int, handle: Callable[[Medium, StreamChannel], Awaitable[object]]
+    host: str | None,
+    port: int,
+    handle: Callable[[Medium, StreamChannel, Stranger], Awaitable[object]],
+    doorstep: Doorstep | None = None,
 ) -> asyncio.Server:
     """Listen, and `handle` each connection until it is done.
 
-    host None: on all addresses, IPv4 and IPv6; port 0 picks a free one.
+    host None: on all addresses, IPv4 and IPv6; port 0 picks a free one. `handle` says of the
+    stranger how it shows that it is linked.
     """
+    strangers = Doorstep() if doorstep is None else doorstep
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await handle(MEDIUM, _channel(reader, writer))
+        address = address_of(writer.get_extra_info("peername"))
+        stranger = Stranger(address, writer.transport.abort)
+        strangers.enter(stranger)
+        try:
+            await handle(MEDIUM, _channel(reader, writer), stranger)
+        finally:
+            strangers.leave(stranger)
 
     return await asyncio.start_server(connected, host, port)
 

@@ -29,11 +29,6 @@ _PARTS_MAX = 8
 _HEAD_SIZE = 3
 
 
-def begins(frame: bytes) -> bool:
-    """Return whether a frame is the start of a handshake."""
-    return bool(frame) and frame[0] & ~_MORE in (M1, R1)
-
-
 def cut(message: bytes, frame_size_max: int) -> "list[bytes]":
     """Return a message's frames."""
     if len(message) <= frame_size_max:

@@ -2,7 +2,10 @@
 X25519 key agreement, RFC 7748, in plain Python: the Montgomery ladder.
 
 Not constant in time: numbers have as many digits as they need, and the collector of
-garbage runs when it likes. DESIGN.md says what that leaves open.
+garbage runs when it likes. So the ladder starts at a point whose coordinates are blinded by a
+random factor, which the last division takes out: the same key never computes on the same
+numbers twice, and what one learns of the time of one run says nothing of the next.
+DESIGN.md says what that leaves open.
 """
 
 from edge_peer.core.errors import FormatError
@@ -24,12 +27,15 @@ def clamp(key: bytes) -> bytes:
     return bytes(scalar)
 
 
-def x25519(private: bytes, public: bytes) -> "Steps":
-    """Return the 32 bytes that both sides agree on; raises FormatError for a weak public key."""
+def x25519(private: bytes, public: bytes, blind: int = 1) -> "Steps":
+    """Return the 32 bytes that both sides agree on; raises FormatError for a weak public key.
+
+    blind: a random number that is no multiple of P; the result is the same with any.
+    """
     scalar = clamp(private)
     mask = MASK
     x1 = int.from_bytes(public, "little") & mask
-    x2, z2, x3, z3 = 1, 0, x1, 1
+    x2, z2, x3, z3 = blind, 0, x1 * blind % P, blind
     swapped = steps = 0
     for i in range(254, -1, -1):
         bit = scalar[i >> 3] >> (i & 7) & 1

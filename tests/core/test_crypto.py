@@ -123,6 +123,15 @@ def test_x25519_is_that_of_rfc_7748():
         assert run(crypto.public_of(private)) == public
 
 
+def test_x25519_is_the_same_however_it_is_blinded():
+    private, public, shared = vectors("x25519 RFC 7748")[0]
+    for blind in (1, 2, (1 << 248) - 1, (1 << 255) - 18, 0x5DEECE66D << 200 | 1):
+        assert run(x25519.x25519(private, public, blind)) == shared
+    for point in vectors("x25519 low order"):
+        with raises(FormatError):
+            run(x25519.x25519(b"\x55" * 32, point, 12345))
+
+
 def test_x25519_refuses_points_of_low_order():
     for point in vectors("x25519 low order"):
         for agree in (x25519.x25519, crypto.x25519):
