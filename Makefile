@@ -98,7 +98,8 @@ test-browser: setup ## Use the portal as a person does, in the Chromium of this 
 
 test-postgres: setup ## Run the Big Peer on PostgreSQL, that of this system (Debian: postgresql)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "apt-get install postgresql"; exit 1; }
-	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres*.py $(PYTEST_ARGS)
+	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres*.py tests/bigpeer/test_workers.py \
+	    tests/bigpeer/test_batches.py $(PYTEST_ARGS)
 
 test-api: setup ## Send the HTTP API what its description allows, and does not (minutes; schemathesis)
 	@test -x .cache/schemathesis/bin/st || $(PYTHON) -m venv .cache/schemathesis

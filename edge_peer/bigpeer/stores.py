@@ -2,6 +2,8 @@
 Where an app's documents are: a file of SQLite, or a schema in PostgreSQL.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from edge_peer.core.errors import ConfigError
@@ -9,28 +11,55 @@ from edge_peer.core.store.store import Store
 from edge_peer.host import storage
 
 if TYPE_CHECKING:
-    from edge_peer.core.document import Document
+    from edge_peer.bigpeer.shared_store import SharedStore
     from edge_peer.core.store.log import Evict
     from edge_peer.core.store.store import BeforeErase
 
 
-class BigStore(Store):
-    """The store of a Big Peer: it asks a log that is far away for many documents at once."""
+class FileStore(Store):
+    """The store of a Big Peer that nobody shares: each commit is a turn of its own."""
 
-    def merge(self, records: "list[tuple[str, str, Document]]") -> int:
-        look_ahead = getattr(self.log, "look_ahead", None)
-        if look_ahead is not None and records:
-            look_ahead([record[:2] for record in records])
-        return super().merge(records)
+    def turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def follow(self) -> None:
+        """Nobody else writes."""
+
+
+def open_store(
+    settings: dict[str, Any],
+    key: bytes,
+    wall_ms: Callable[[], int | None],
+    entropy: Callable[[int], bytes],
+) -> "FileStore | SharedStore":
+    """Open the store of a Big Peer; key: its certificate's. Raises as open_log does."""
+    kind: Any = FileStore
+    if "url" in settings:
+        _need_psycopg()
+        from edge_peer.bigpeer.shared_store import SharedStore as kind
+    store: FileStore | SharedStore = kind(
+        lambda evict, before_erase: open_log(settings, evict, before_erase),
+        key,
+        wall_ms,
+        entropy,
+        keeps_all=True,
+    )
+    return store
 
 
 def open_log(settings: dict[str, Any], evict: "Evict", before_erase: "BeforeErase") -> Any:
     """settings: with "path", or "url" and "schema". Raises ConfigError, StorageError."""
     if "url" not in settings:
         return storage.open_log(settings, evict, before_erase)
+    _need_psycopg()
+    from edge_peer.bigpeer import postgres
+
+    return postgres.open_log(settings, evict, before_erase)
+
+
+def _need_psycopg() -> None:
     try:
-        from edge_peer.bigpeer import postgres
+        import psycopg  # noqa: F401
     except ImportError as error:
         text = "PostgreSQL needs psycopg: pip install 'edge-peer[bigpeer,postgresql]'"
         raise ConfigError(text) from error
-    return postgres.open_log(settings, evict, before_erase)

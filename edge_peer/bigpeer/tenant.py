@@ -24,7 +24,6 @@ from edge_peer.bigpeer.vault import Vault
 from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
 from edge_peer.core.errors import EdgeError
 from edge_peer.core.query.execute import Executor, Result
-from edge_peer.core.store.store import Store
 from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.core.sync.session import Local
 from edge_peer.guarding import open_guard
@@ -53,12 +52,8 @@ class Tenant:
         self.vault = Vault(folder / settings.DOORS_FILE)
         self.keys = settings.open_keys(folder, self.vault)
         backup.renewed(folder, lambda: backup.open_copy(config.storage), system.entropy)
-        self.store: Store = stores.BigStore(
-            lambda evict, before_erase: stores.open_log(config.storage, evict, before_erase),
-            keyring.certificate.key,
-            system.wall_ms,
-            system.entropy,
-            keeps_all=True,
+        self.store = stores.open_store(
+            config.storage, keyring.certificate.key, system.wall_ms, system.entropy
         )
         self.upload_count = 0  # under way
         self.webhooks = Webhooks(WebhookFile(folder / settings.WEBHOOKS_FILE), system.wall_ms)
@@ -103,9 +98,10 @@ class Tenant:
         Raises QueryError, Refusal for what the permissions do not allow, and StoreFull
         with nothing changed.
         """
-        if permissions == EVERYTHING:
-            return self._executor.execute(statement, arguments)
-        return ScopedExecutor(self.store, codec, permissions).execute(statement, arguments)
+        with self.store.turn():
+            if permissions == EVERYTHING:
+                return self._executor.execute(statement, arguments)
+            return ScopedExecutor(self.store, codec, permissions).execute(statement, arguments)
 
     async def select(
         self, statement: str, arguments: dict[str, Any], permissions: Permissions
@@ -138,7 +134,8 @@ class Tenant:
         """Begin what never ends."""
         name = f"edge-peer-changes-{self.store.author.hex()}"
         publisher = None if mqtt is None else Publisher(mqtt, name)
-        tasks = [asyncio.create_task(self.deliverer.run(publisher))]
+        tasks = [asyncio.create_task(self._follow())]
+        tasks.append(asyncio.create_task(self.deliverer.run(publisher)))
         tasks.append(asyncio.create_task(self.sightings.run()))
         tasks.append(asyncio.create_task(self.retention.run()))
         if mqtt is not None:
@@ -172,6 +169,10 @@ class Tenant:
             self.sightings.close()
         except EdgeError as error:
             system.log(f"sightings: {error}")
+
+    async def _follow(self) -> None:
+        await self.store.follow()
+        await asyncio.Event().wait()  # who has nobody to follow
 
     async def _register(self) -> None:
         while True:

@@ -104,7 +104,7 @@ class Indexes:
             if if_not_exists:
                 return
             raise QueryError(f"index {name} exists on {collection}")
-        _check(name, collection, paths)
+        check(name, collection, paths)
         if len(self.all()) >= INDEX_COUNT_MAX:
             raise QueryError(f"a store has at most {INDEX_COUNT_MAX} indexes")
         fields = json.dumps([path.split(SEPARATOR) for path in paths], ensure_ascii=False)
@@ -138,8 +138,8 @@ class Indexes:
         bounds = bounds_of(where, arguments)
         if any(one.is_empty() for one in bounds.values()):
             return Look("FROM doc WHERE 0", [], "nothing can match")
-        best = max(indexes, key=lambda index: _used(index, bounds))
-        used = _used(best, bounds)
+        best = max(indexes, key=lambda index: used_of(index, bounds))
+        used = used_of(best, bounds)
         return _look(best, bounds, used) if used > (0, 0) else None
 
     @contextmanager
@@ -243,7 +243,7 @@ def _is_constant(node: Any) -> bool:
     return True
 
 
-def _used(index: Index, bounds: dict[str, Bounds]) -> tuple[int, int]:
+def used_of(index: Index, bounds: dict[str, Bounds]) -> tuple[int, int]:
     """Return how many of the index's fields are looked up by points, and whether one by range."""
     count = 0
     for path in index.paths:
@@ -274,7 +274,7 @@ def _look(index: Index, bounds: dict[str, Bounds], used: tuple[int, int]) -> Loo
     return Look(source, keys, f"index {index.name}: {' and '.join(texts)}")
 
 
-def _check(name: str, collection: str, paths: list[str]) -> None:
+def check(name: str, collection: str, paths: list[str]) -> None:
     """Raise QueryError for an index that cannot be."""
     if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
         raise QueryError(f"an index's name has 1 to {NAME_BYTES_MAX} bytes")

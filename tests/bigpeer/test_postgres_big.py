@@ -11,7 +11,8 @@ import threading
 import pytest
 from statements import run, scripts
 
-from edge_peer.bigpeer import backup, postgres
+from edge_peer.bigpeer import backup
+from edge_peer.bigpeer import database as databases
 from edge_peer.bigpeer.stores import open_log
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.query.execute import Executor
@@ -71,7 +72,7 @@ def test_a_restart_keeps_everything_and_apps_stay_apart(start, tmp_path, databas
 def test_what_is_acknowledged_survives_crashes_of_the_database(
     start, tmp_path, database, monkeypatch
 ):
-    monkeypatch.setattr(postgres, "RETRY_S", 0.05)
+    monkeypatch.setattr(databases, "RETRY_S", 0.05)
     server = start(tmp_path, store=database.url)
     acknowledged, refused, stop = [], [], threading.Event()
 

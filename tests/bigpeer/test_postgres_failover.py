@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from edge_peer.bigpeer import postgres
+from edge_peer.bigpeer import database as databases
 
 pytestmark = pytest.mark.skipif(not os.environ.get("POSTGRES"), reason="`make test-postgres`")
 
@@ -49,7 +49,7 @@ class Writer(threading.Thread):
 def test_a_primary_that_is_killed_takes_nothing_with_it(start, tmp_path, monkeypatch):
     from postgres_server import Postgres
 
-    monkeypatch.setattr(postgres, "RETRY_S", 0.05)
+    monkeypatch.setattr(databases, "RETRY_S", 0.05)
     primary = Postgres()
     standby = Postgres(primary)
     server = start(tmp_path, store=URL.format(primary.host, standby.host))

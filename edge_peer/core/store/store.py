@@ -73,6 +73,8 @@ STATE_ID = "state"
 
 
 class Store(Knowledge):
+    checkpoint_arrivals = CHECKPOINT_ARRIVALS
+
     def __init__(
         self,
         open_log: "Callable[[Evict, BeforeErase], Log]",
@@ -428,7 +430,7 @@ class Store(Knowledge):
         if self._was_thinned:
             self._was_thinned = False
             self.ask_again()
-        if self.arrival - self._saved_arrival >= CHECKPOINT_ARRIVALS:
+        if self.arrival - self._saved_arrival >= self.checkpoint_arrivals:
             try:
                 self.save()
             except StorageError:
