@@ -171,7 +171,7 @@ class Links:
             one = pump.session
             if one.sync is not None and not one.is_closed():
                 best = cheapest.get(one.neighbour)
-                if best is None or one.medium.cost < best.medium.cost:
+                if best is None or one.medium.cost <= best.medium.cost:  # the newer one
                     cheapest[one.neighbour] = one
         for pump in self.pumps:
             one = pump.session

@@ -1,6 +1,7 @@
 """Peers over real wires: a pty, TCP and MQTT through mosquitto."""
 
 import asyncio
+import contextlib
 
 import pytest
 from peers import Mosquitto, Peer, running, until
@@ -190,3 +191,44 @@ def test_of_two_links_to_one_neighbour_the_cheaper_works(board, broker):
 
     asyncio.run(main())
     assert big.numbers() == list(range(60))
+
+
+class Forgetful:
+    """A TCP proxy that does not tell where it leads to when who has connected is gone: a NAT."""
+
+    async def open(self, target_port):
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._target_port, self.alive, self._tasks = target_port, set(), []
+        return self._server.sockets[0].getsockname()[1]
+
+    async def _connected(self, reader, writer):
+        there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self.alive.add(reader)
+        self._tasks.append(asyncio.current_task())  # a loop itself keeps none
+        await asyncio.gather(self._copy(reader, reader, back), self._copy(reader, there, writer))
+
+    async def _copy(self, connection, reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(4096):
+                if connection in self.alive:
+                    writer.write(data)
+            await asyncio.Event().wait()
+
+
+def test_who_comes_anew_does_not_wait_for_its_old_connection_to_die(board):
+    big = Peer("big", WANTS_ALL)
+
+    async def main():
+        server = await listen(lambda: [big.links], "127.0.0.1", 0)
+        proxy = Forgetful()
+        link = {"host": "127.0.0.1", "port": await proxy.open(server.sockets[0].getsockname()[1])}
+        for first in (0, 10):
+            board.insert(10, first=first)
+            async with running(keep(board, lan, link)):
+                await until(lambda: board.store.unsynced_count() == 0, "everything durable")
+                proxy.alive.clear()
+        assert len(big.links.pumps) == 2
+        server.close()
+
+    asyncio.run(main())
+    assert big.numbers() == list(range(20))
