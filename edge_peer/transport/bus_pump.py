@@ -21,6 +21,7 @@ FRAME_SIZE_MAX = 256
 READ_BYTES = 256
 WAIT_MS_MAX = 60_000
 INBOX_COUNT_MAX = 8  # two windows of a link
+_HINT = 0x627573  # of this link for tickets: a node has one controller
 
 
 class _Medium(Medium):
@@ -122,7 +123,7 @@ class _Bus:
         """Run links to a station, one after the other, until it leaves the line."""
         while not channel.lost:
             try:
-                reason = await self._links.run(MEDIUM, channel, waits=self._is_controller, hint=0)
+                reason = await self._links.run(MEDIUM, channel, self._is_controller, _HINT)
             except EdgeError as error:
                 reason = str(error)
             self._system.log("bus %d: %s" % (channel.address, reason))
