@@ -55,6 +55,9 @@ class Subscriptions:
         self._changed = changed
         self._all: list[Subscription] = []
         self._downstream = _downstream(store, codec) if relays else None
+        self._settled: list[Wanted] = []
+        self._collections: dict[str, list[str]] | None = None  # of these; None: not asked for yet
+        store.wants_of = self._wants_of
         self._is_untold = False  # the store failed in the middle of telling of a change
         self.matches = matcher(())  # matches(collection, id, document): whether one is wanted
 
@@ -116,6 +119,12 @@ class Subscriptions:
     def settle(self, wanted: "Iterable[Wanted]") -> None:
         """Make the store ready to receive what is wanted now."""
         wanted = sorted(wanted)
+        if wanted != self._settled:
+            self._settled, self._collections = wanted, None
+        store = self._store
+        if store.has_fragments and store.fragments.overflowed:
+            store.fragments.overflowed = False
+            store.forget_knowledge()
         remembered = self._store.entry(_WANTED_ID)
         raw = self._codec.pack(wanted)
         if raw != remembered:
@@ -124,6 +133,14 @@ class Subscriptions:
             if set(wanted) - set(had):
                 self._store.forget_knowledge(had)
             self._store.keep_entry(_WANTED_ID, raw)
+
+    def _wants_of(self, collection: str) -> "list[str] | None":
+        """Return the paths on which it depends what of it is wanted, None for nothing of it."""
+        if self._collections is None:
+            from edge_peer.core.query.select import filters
+
+            self._collections = filters(self._settled)
+        return self._collections.get(collection)
 
     def wanted(self) -> "tuple[Wanted, ...]":
         """Return what this peer's application has asked for."""

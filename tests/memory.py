@@ -26,6 +26,7 @@ class MemoryLog:
     on_gone = None
     commit_bytes_max = 1 << 20
     has_indexes = False
+    before_erase = list  # of the store: what must be durable when documents go
 
     def __init__(self):
         self.arrival_max = 0
@@ -66,6 +67,7 @@ class MemoryLog:
             self.arrival_max = max(self.arrival_max, arrival)
 
     def drop(self, keys):
+        self.commit(self.before_erase())
         for collection, id in keys:
             del self._collections[collection][id]
 
@@ -78,7 +80,9 @@ class MemoryLog:
 
 def open_log(evict, before_erase):
     """What Store takes as its `open_log`: an empty log."""
-    return MemoryLog()
+    log = MemoryLog()
+    log.before_erase = before_erase
+    return log
 
 
 def open_store(log=None, device_id=b"device", wall_ms=None, keeps_all=False):

@@ -95,10 +95,10 @@ class SharedStore(Store):
         with self.turn(), super().batch() as batch:
             yield batch
 
-    def merge(self, records: list[tuple[str, str, Document]]) -> int:
+    def merge(self, records: list[tuple[str, str, Document]], is_whole: bool = False) -> int:
         with self.turn():
             self.log.look_ahead([record[:2] for record in records])
-            return super().merge(records)
+            return super().merge(records, is_whole)
 
     def save(self) -> None:
         with self.turn():

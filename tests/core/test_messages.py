@@ -29,10 +29,13 @@ from edge_peer.core.sync.messages import (
     Done,
     Durable,
     Encoder,
+    Fetch,
+    Fetched,
     Hello,
     Know,
     Same,
 )
+from edge_peer.core.sync.repair import put_message
 
 A = unhexlify("a1a2a3a4a5a6a7a8")
 ROOM = 8192
@@ -88,6 +91,10 @@ def test_the_vectors_mean_what_they_say():
                 "durable",
             )
             assert part == Hello(*([case[name] for name in names] + [tuple(wanted)]))
+        elif case["name"] == "fetch":
+            assert part.asked == [((one[0], one[1]), one[2]) for one in case["asked"]]
+        elif case["name"] == "fetched":
+            assert part.count == case["count"]
         elif case["name"] in ("same", "again"):
             assert part == (Same(case["check"]) if "check" in case else Again())
         elif case["name"] == "ask":
@@ -121,6 +128,8 @@ def test_messages_encode_to_the_vectors():
             message = encoder.ask(part.authors)
         elif isinstance(part, Done):
             message = encoder.done(part)
+        elif isinstance(part, (Fetch, Fetched)):
+            message = put_message(part)
         else:
             message = delta(encoder, part)
         assert hexlify(message).decode() == case["hex"], case["name"]

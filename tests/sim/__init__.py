@@ -29,7 +29,7 @@ Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
     clocks   a board that is switched on with its clock a day back does not believe its own
              stamps, and gives one out again ("convergence", seed 183); a clock a year
              ahead wins every conflict (F8; only a world with clocks_right would say so)
-    repair   who writes to a document that it evicted shows it without the rest (F5; "convergence")
+    repair   nothing; writes to documents that were evicted or are out of scope
     move     nothing
     full     all of these at once
 

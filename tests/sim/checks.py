@@ -165,7 +165,10 @@ class Checks:
         """A document that was not there before has come from a neighbour."""
         origin = (sender, node.store.epoch)  # another epoch: our knowledge went down
         if watch.evicted.get(key) == (crc32(body), origin):
-            if self.world.is_relay(sender):  # that had to fetch it again itself, for others
+            fragments = node.store.fragments if node.store.has_fragments else None
+            if fragments is not None and fragments.is_owed(key):
+                self.world.count("evicted, and fetched for another")
+            elif self.world.is_relay(sender):  # that had to fetch it again itself, for others
                 self.world.count("evicted, and sent again by a relay")
             else:
                 self.world.fail("evict cost", "%s was sent %s again" % (node.name, key))

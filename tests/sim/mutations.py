@@ -89,6 +89,10 @@ def _what_moves_out_is_not_told() -> list[Patch]:
     return [(Sender, "_moved_out", lambda self, put: {})]
 
 
+def _a_part_is_taken_for_the_whole() -> list[Patch]:
+    return [(stores.Store, "_has_gaps", lambda self, collection: False)]
+
+
 def _who_tells_of_a_field_has_the_whole_write() -> list[Patch]:
     lacks = Sender._lacks
 
@@ -121,6 +125,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f02": _knowledge_suppresses_nothing,
     "f03": _gaps_are_not_noticed,
     "f04": _relays_do_not_teach_relays,
+    "f05": _a_part_is_taken_for_the_whole,
     "f06": _one_cursor,
     "f07": _a_wiped_peer_is_the_same_author,
     "f09": _a_wider_scope_keeps_its_knowledge,

@@ -22,12 +22,13 @@ WITH_ID = " WHERE _id = :id"
 def write(world, node, number, id, zone, fields):
     """Insert a reading (id None), or set fields of a thing, and create it where it is missing.
 
-    It says the zone each time: another peer may delete the thing at the same moment.
+    It says the zone each time, where another peer may delete the thing at the same moment.
     """
     collection = "readings" if id is None else "things"
     shown = None if id is None else node.fields(collection, id)
     values = {field: number for field in fields}
-    values["zone"] = zone * RANGE + number
+    if zone is not None:
+        values["zone"] = zone * RANGE + number
     seen = world.numbers_in(shown or {})
     if node.knows_deleted(collection, id):
         seen[LIFE] = world.oracle.only_delete((collection, id))

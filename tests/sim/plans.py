@@ -97,6 +97,8 @@ def _a_write(chance, plan):
     if plan["features"]["move"] and chance.hits(300):
         zone = chance.below(ZONES)
         fields.append("zone")
+    elif plan["features"]["repair"] and chance.below(2):
+        zone = None
     return ["write", node, "k%d" % key, zone, fields]
 
 

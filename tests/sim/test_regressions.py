@@ -6,7 +6,8 @@ test. Every plan holds, and fails where the mechanism that answers it is taken o
 (mutations.py). Not here yet:
 
     F2, F3, F6, F14 to F16     a mechanism answers them; no plan here notices its removal yet
-    F5, F18, F19, F21, F24, F25   fragments, whole-document repair through relays
+    F18, F19, F21, F24, F25    fragments; here a part of a document is asked about, not hidden,
+                               and the Big Peer's answer is all that counts
     F8                         restamping
     F11                        deletes (world "deletes"); F12: counters, without eviction of them
     F13, F17                   proxying
@@ -43,6 +44,10 @@ def test_f01_what_is_not_durable_is_not_evicted_once_it_was_passed_on():
 
 def test_f04_what_is_durable_is_known_two_hops_away():
     needs("f04")
+
+
+def test_f05_a_part_of_a_document_is_completed():
+    needs("f05")
 
 
 def test_f07_a_peer_that_lost_its_flash_uses_no_dot_again():

@@ -26,7 +26,7 @@ def test_a_store_that_forgets_a_write_is_found_and_shrunk(monkeypatch):
     """A merge that drops every document called k3 is a loss."""
     merge = Store.merge
     monkeypatch.setattr(
-        Store, "merge", lambda self, records: merge(self, [r for r in records if r[1] != "k3"])
+        Store, "merge", lambda self, records, _: merge(self, [r for r in records if r[1] != "k3"])
     )
     plan = small_world(writes(40))
     assert World(plan).run().failures[0][0] == "lost"

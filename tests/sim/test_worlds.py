@@ -38,6 +38,7 @@ def test_a_small_world_holds(seed):
     check(make("order", seed))
     check(make("move", seed))
     check(make("signed", seed))
+    check(make("repair", seed))
 
 
 @pytest.mark.slow
@@ -47,6 +48,8 @@ def test_a_world_holds(seed):
     check(make("order", seed))
     check(make("move", seed))
     check(make("signed", seed))
+    if seed % 3 == 0:
+        check(make("repair", seed))
 
 
 @pytest.mark.slow

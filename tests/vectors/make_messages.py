@@ -258,6 +258,8 @@ def messages():
     ask = b"\x06" + varint(2) + author(1) + author(0)
     durable = b"\x03" + varint(1) + author(0) + varint(6)
     done = b"\x05" + varint(41, 0, 6, 1) + author(1) + varint(22, 0)
+    fetch = b"\x13" + varint(2) + b"\x06things\x03box" + struct.pack(">I", 0x12345678)
+    fetch += b"\x06things\x03lid" + struct.pack(">I", 0)
     return [
         case("know", know, vector={"A": 6, "B": 300}),
         case("hello", *hello, **numbers, subscriptions=wanted),
@@ -273,6 +275,8 @@ def messages():
         other_kinds(),
         every_second(),
         case("done", done, previous=41, cursor=41, own_seq=35, entries=[["B", 22, 0]]),
+        case("fetch", fetch, asked=[["things", "box", 305419896], ["things", "lid", 0]]),
+        case("fetched", b"\x14\x02", count=2),
     ]
 
 

@@ -70,6 +70,8 @@ class Departure:
             goes = policy != PIN
         if not goes or (policy == DROP_LEAST_RECENT and self._was_touched(collection, id)):
             return False
+        if self._store.has_fragments and self._store.fragments.is_owed((collection, id)):
+            return False
         if is_lost and policy == DOWNSAMPLE:
             self._keeps_next = not self._keeps_next
             if self._keeps_next:

@@ -55,6 +55,7 @@ class Knowledge:
         self.own_seq = 0
         self.lacks_own = False  # has to get back what it evicted of its own writes, for others
         self._has_own = False  # has got it back, as far as it is wanted now
+        self.upstream = b""  # the neighbour that raised D last: the Big Peer is behind it
 
     def is_durable(self, document: "Document") -> bool:
         """Return whether the Big Peer has all of this document's writes."""

@@ -16,6 +16,7 @@ from edge_peer.core.errors import FormatError, StorageError
 from edge_peer.core.packing import Reader, put_varint
 
 VERSION = 3
+FRAGMENTS_ID = "fragments"  # the entry beside it of core/store/fragments.py
 INCARNATION_SIZE = 4
 AUTHOR_COUNT_MAX = 65_536  # in each vector: bounds what neighbours can make us keep
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edge_peer.core.limits import Limits
     from edge_peer.core.store.attachments import Attachments
     from edge_peer.core.store.batch import Batch
+    from edge_peer.core.store.fragments import Fragments
     from edge_peer.core.store.log import Evict, Keep, Put
 
     Write = tuple[str, str | None, Changes]  # collection, id, see documents.make
@@ -93,6 +94,9 @@ class Store(Knowledge):
         Knowledge.__init__(self, keeps_all)
         # is_wanted(collection, id, document): what a relay carries only for others is not.
         self.is_wanted: Callable[[str, str, Document], bool] | None = None
+        # wants_of(collection): the paths on which it depends what of it is wanted, here or by who
+        # is behind us; None for nothing of it
+        self.wants_of: Callable[[str], list[str] | None] | None = None
         self.open_batch: Batch | None = None
         self._unreadable: set[tuple[str, str]] = set()  # stored documents that are none
         self.oversized_count = 0  # documents of neighbours, above what this store takes
@@ -102,6 +106,7 @@ class Store(Knowledge):
         self._departure = Departure(self, policies or {})
         self._gone: list[tuple[str, str]] = []  # evicted, and not told yet
         self._attachments: Attachments | None = None
+        self._fragments: Fragments | None = None
         self._was_thinned = False  # some stayed that can go the next time
         self._saved_arrival = 0
         self._incarnation = b""
@@ -111,6 +116,8 @@ class Store(Knowledge):
         self.opened_at = self.arrival
         # Whether there is anything to say of attachments; until then their code is not loaded.
         self.has_attachments = self.log.status().get("attachment_bytes", 0) > 0
+        if self.entry(states.FRAGMENTS_ID):
+            self.fragments.save()  # loaded, that is
 
     def on_commit(self, listener: "Listener", with_gone: bool = False) -> None:
         """Call `listener(puts, gone)` after every commit of documents.
@@ -189,6 +196,8 @@ class Store(Knowledge):
             stamp = self._clock.next() if stamps is None else stamps[i]
             old = None if id is None else self._current(waiting, collection, id)
             if old is None:
+                if id is not None and self._has_gaps(collection):
+                    self.fragments.note((collection, id))
                 body = documents.encode_new(changes, stamp, self.author, self.arrival)
             else:
                 self._change(old, changes, stamp)
@@ -239,18 +248,19 @@ class Store(Knowledge):
             self._tell([])
         return len(keys) - len(gone)
 
-    def merge(self, records: "list[tuple[str, str, Document]]") -> int:
+    def merge(self, records: "list[tuple[str, str, Document]]", is_whole: bool = False) -> int:
         """Take a neighbour's documents, durable on return; return how many were new.
 
+        is_whole: they have all that there is of them, as from a Big Peer.
         In one commit, or in several where the log does not take as much at once. Raises
         StoreFull at a document that finds no room; those before it may have been stored.
         """
         for _, _, new in records:
             for cell in new.values():
                 self.future_count += not self._clock.observe(cell.stamp)
-        return self._merge(records)
+        return self._merge(records, is_whole)
 
-    def _merge(self, records: "list[tuple[str, str, Document]]") -> int:
+    def _merge(self, records: "list[tuple[str, str, Document]]", is_whole: bool) -> int:
         before = self._numbers()
         puts: Puts = {}
         relayed = []
@@ -259,6 +269,8 @@ class Store(Knowledge):
             self.arrival += 1
             if old is None:
                 old = new
+                if not is_whole and self._has_gaps(collection):
+                    self._note_fragment(collection, id, new)
             else:
                 is_news = self.keeps_all and self._is_news(old, new)
                 changed = documents.merge(old, new)
@@ -267,6 +279,8 @@ class Store(Knowledge):
                 elif not changed:
                     self.arrival -= 1
                     continue
+            if is_whole and self._fragments is not None:
+                self._fragments.settle([(collection, id)])
             puts[collection, id] = (self.arrival, documents.encode(old))
             if self._is_relayed(collection, id, old):
                 relayed.append(self.arrival)
@@ -281,7 +295,8 @@ class Store(Knowledge):
                         raise
                     self.oversized_count += 1  # there will never be room for it
                     return 0
-                return self._merge(records[:half]) + self._merge(records[half:])
+                some = self._merge(records[:half], is_whole)
+                return some + self._merge(records[half:], is_whole)
             self._tell(items)
         return len(puts)
 
@@ -306,6 +321,32 @@ class Store(Knowledge):
         stamp = max(self._clock.next(), document[documents.LIFE].stamp)
         by = documents.Cell(stamp, self.author, self.arrival, documents.REMOVED, documents.NIL)
         document[documents.LIFE] = removal(by, document[documents.LIFE])
+
+    # Fragments
+
+    @property
+    def has_fragments(self) -> bool:
+        """Return whether there may be any; until then their code is not loaded."""
+        return self._fragments is not None
+
+    @property
+    def fragments(self) -> "Fragments":
+        if self._fragments is None:
+            from edge_peer.core.store.fragments import Fragments
+
+            self._fragments = Fragments(self, self.entry(states.FRAGMENTS_ID) or b"")
+        return self._fragments
+
+    def _has_gaps(self, collection: str) -> bool:
+        """Return whether some of this collection is wanted, but not all of that need be here."""
+        paths = None if self.wants_of is None else self.wants_of(collection)
+        return paths is not None and bool(paths or self.evicted)
+
+    def _note_fragment(self, collection: str, id: str, document: "Document") -> None:
+        from edge_peer.core.store.fragments import may_lack
+
+        if may_lack(self, id, document):
+            self.fragments.note((collection, id))
 
     # Attachments
 
@@ -417,6 +458,8 @@ class Store(Knowledge):
         """
         items = [(key[0], key[1], arrival, body) for key, (arrival, body) in puts.items()]
         items.sort(key=lambda put: put[2])
+        if self._fragments is not None:
+            self._fragments.save()
         try:
             self.log.commit(items, relayed)
         except StoreFull:

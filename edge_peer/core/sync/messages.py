@@ -19,6 +19,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     AGAIN   16                                          say it: SAME stands for none known here
     PRESENCE 17 | entries                               core/sync/presence.py
     MOVED   18 | as in DELTA     fields that took documents out of what the receiver wants
+    19, 20     whole documents again (core/sync/repair.py)
     24 to 26   who lacks what, without a cursor (core/sync/reconcile.py)
 
     vector   count | (author | seq)*
@@ -64,6 +65,8 @@ SAME = 15
 AGAIN = 16
 PRESENCE = 17
 MOVED = 18
+FETCH = 19
+FETCHED = 20
 MORE = 24
 SYMBOLS = 25
 FOUND = 26
@@ -139,6 +142,9 @@ Same = namedtuple("Same", ("check",))  # of a HELLO, as `check` computes it
 Again = namedtuple("Again", ())
 Present = namedtuple("Present", ("entries",))  # of core/sync/presence.py
 
+Fetch = namedtuple("Fetch", ("asked",))  # [((collection, id), check)]
+Fetched = namedtuple("Fetched", ("count",))
+
 Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gate.py
 
 if TYPE_CHECKING:
@@ -154,6 +160,8 @@ if TYPE_CHECKING:
         | Ask
         | Attached
         | Compared
+        | Fetch
+        | Fetched
         | Present
         | Told
     )
@@ -341,6 +349,10 @@ class Decoder:
                 from edge_peer.core.sync.presence import take_entries
 
                 yield Present(take_entries(reader))
+            elif kind == FETCH or kind == FETCHED:
+                from edge_peer.core.sync.repair import take_message as take_repair
+
+                yield take_repair(kind, reader)
             else:
                 raise FormatError("message kind %d is not known here" % kind)
 

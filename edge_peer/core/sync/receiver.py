@@ -40,10 +40,15 @@ class Receiver:
         self._moved: list[tuple[str, str]] = []  # documents to let go
 
     def handle_delta(
-        self, delta: "Delta | Moved", their_epoch: int, matches: "Matcher | None" = None
+        self,
+        delta: "Delta | Moved",
+        their_epoch: int,
+        is_big: bool,
+        matches: "Matcher | None" = None,
     ) -> bool:
         """Store the records, durably; of MOVED those that are here. Return False without room.
 
+        is_big: from a Big Peer, who has all of a document.
         matches: whether this peer wants a document; what moves out of that goes when it may.
         A Big Peer without room raises StoreFull: it keeps all, so waiting helps nobody.
         """
@@ -55,7 +60,7 @@ class Receiver:
         if self._gate is not None:
             records = self._gate.judged(records)
         try:
-            self._store.merge(records)
+            self._store.merge(records, is_big)
         except StoreFull:
             if self._store.keeps_all:
                 raise

@@ -261,6 +261,36 @@ class Sender:
         is_own = self._store.keeps_all and author == self._store.author
         return is_own and self._wants_documents() and not self.skipped_count
 
+    # Documents out of their order, for core/sync/repair.py
+
+    def gather_whole(
+        self, key: "tuple[str, str]", body: bytes, puts: "list[Put]", bodies: "list[Document]"
+    ) -> None:
+        """Add this document, and what vouches for it, if the neighbour wants it."""
+        document = documents.decode(body)
+        if self._is_wanted(key[0], key[1], document, document):
+            if self._gate is not None:
+                self._vouch(self._cursor_told, document, puts, bodies)
+            puts.append((key[0], key[1], self._cursor_told, b""))
+            bodies.append(document)
+
+    def put_aside(
+        self, puts: "list[Put]", bodies: "list[Document]", size_max: int
+    ) -> "bytes | None":
+        """Return a DELTA that leaves the cursor where it is; None if it does not fit."""
+        message = self._encoder.delta(self._cursor_told, puts, bodies, size_max)
+        if not message:
+            self._vouched = {}
+            return None
+        self.sent_count += len(puts)
+        for body in bodies:
+            self.note_authors([cell.author for cell in body.values()])
+        return message
+
+    def is_apart(self) -> bool:
+        """Return whether nothing is begun that has to go ahead of other documents."""
+        return not self._is_busy() and not self._shared[0]
+
     # Documents
 
     def next_documents(self, size_max: int, now_ms: int) -> bytes:

@@ -61,6 +61,8 @@ from edge_peer.core.sync.messages import (
     Done,
     Durable,
     Encoder,
+    Fetch,
+    Fetched,
     Hello,
     Know,
     Moved,
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from edge_peer.core.sync.presence import Presence, Telling
     from edge_peer.core.sync.receiver import Receiver
     from edge_peer.core.sync.reconcile import Finding, Offering, Side
+    from edge_peer.core.sync.repair import Repair
 
     Steps = Generator[None, None, None]
     Requests = tuple[tuple[str, bytes, int], ...]  # and the relays that each has come through
@@ -101,9 +104,9 @@ ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
     UNSURE: (Hello, Durable, Again, Present, Told),
     STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Compared)
-    + (Present, Told),
+    + (Present, Told, Fetch, Fetched),
 }
-PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared)}
+PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared, Fetch, Fetched)}
 
 
 class Sync:
@@ -168,6 +171,7 @@ class Sync:
         self._work: Steps | None = None  # what is left to do with the last message
         self._offering: Offering | None = None  # what we have
         self._exchange: Exchange | None = None
+        self._repair: Repair | None = None
         self._presence: Presence | None = None
         self._telling: Telling | None = None
         self._on_presence: Callable[[], None] | None = None
@@ -182,6 +186,10 @@ class Sync:
             self._store.note_greeting(self._neighbour, expected, check)
         if self._exchange is not None:
             self._exchange.close()
+        if self._repair is not None:
+            self._repair.begin()
+        if self._store.upstream == self._neighbour:
+            self._store.upstream = b""
 
     def subscribe(self, requests: "Requests", now_ms: int, covers_them: bool = False) -> None:
         """Say what this side wants beside its flags; a change says HELLO again.
@@ -296,6 +304,8 @@ class Sync:
         if self._receiver is not None:
             self._receiver.learn_refused()
         message = self._next_answers() + self._sender.next_durable(now_ms)
+        if self._store.has_fragments and self._sender.is_apart():
+            message += self._repairs().next_answer(size_max - len(message))
         if size_max - len(message) < size_max // 2:
             return message
         for side in (self._finding, self._offering):
@@ -303,6 +313,8 @@ class Sync:
                 message += side.next_message(size_max - len(message))
         self._sender.teaches = self._teaches()
         message += self._sender.next_documents(size_max - len(message), now_ms)
+        if not message and self._store.has_fragments:  # which have gone ahead
+            message = self._next_fetch(size_max)
         if not message and self._telling is not None and self.hears():
             message = self._telling.next_message(size_max, now_ms)
         if message or not self._store.has_attachments:
@@ -372,6 +384,8 @@ class Sync:
         self._unanswered_count += 1
         has_gap = self._has_gap()
         self._restart_receiver()
+        if self._repair is not None:
+            self._repair.restart()
         if has_gap:
             self._gap_due_ms = now_ms + GAP_RETRY_MS
         if not store.keeps_all:
@@ -516,13 +530,18 @@ class Sync:
             if self._has_gap() and (self._gap_due_ms is None or now_ms >= self._gap_due_ms):
                 self._hello_due_ms = now_ms
             self._sender.note_knowledge(part.entries)
-            if self._sender.their_flags & WANTS_ALL:
+            if self._is_from_big():
                 self._learn_durable(part)
             self._receiver.drop_moved()
-        elif not self._receiver.handle_delta(part, self._their_epoch, self._own_matcher(part)):
+        elif not self._receiver.handle_delta(
+            part, self._their_epoch, self._is_from_big(), self._own_matcher(part)
+        ):
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
         else:
             self._sender.note_heard(part)
+
+    def _is_from_big(self) -> bool:
+        return bool(self._sender.their_flags & WANTS_ALL)
 
     def _own_matcher(self, part: "Delta | Moved") -> "Matcher | None":
         """Return what says whether a document stays here; None: a relay keeps what moves."""
@@ -540,8 +559,10 @@ class Sync:
 
     def _learn(self, vector: "Vector") -> None:
         """Learn D."""
-        if self._store.learn_durable(vector) and self.gate is not None:
-            self.gate.note_durable()
+        if self._store.learn_durable(vector):
+            self._store.upstream = self._neighbour
+            if self.gate is not None:
+                self.gate.note_durable()
 
     def _is_believed(self) -> bool:
         """Return whether what the neighbour says of others' writes counts."""
@@ -593,6 +614,8 @@ class Sync:
         self._sender.begin(hello, matches, now_ms, filters)
         self._their_base = hello.base
         self._find(hello)
+        if self._repair is not None:
+            self._repair.begin()
         if self._fetches_own() and self.state != STARTED:
             self._hello_due_ms = now_ms  # what we said first did not say so
         self._answer_count += self.state != WAITING
@@ -620,6 +643,29 @@ class Sync:
     def _handle_ask(self, ask: Ask, now_ms: int) -> None:
         self._asked = ask.authors
         self._sender.note_authors(ask.authors)
+
+    # Whole documents again
+
+    def _repairs(self) -> "Repair":
+        if self._repair is None:
+            from edge_peer.core.sync.repair import Repair
+
+            self._repair = Repair(self._store, self._sender, self._neighbour)
+        return self._repair
+
+    def _next_fetch(self, size_max: int) -> bytes:
+        if self._hello_due_ms is not None or self._unanswered_count:
+            return b""  # it would take this back
+        return self._repairs().next_fetch(size_max)
+
+    def _handle_fetch(self, fetch: Fetch, now_ms: int) -> None:
+        if not self._flags & (RELAYS | WANTS_ALL):
+            raise RemoteProtocolError("it fetches from a peer that passes nothing on")
+        self._repairs().take_fetch(fetch)
+
+    def _handle_fetched(self, fetched: Fetched, now_ms: int) -> None:
+        if self._hello_due_ms is None and not self._unanswered_count:
+            self._repairs().take_fetched(fetched)
 
     # Attachments
 
@@ -697,6 +743,8 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Again: Sync._handle_again,
     Present: Sync._handle_present,
     Durable: Sync._handle_durable,
+    Fetch: Sync._handle_fetch,
+    Fetched: Sync._handle_fetched,
     Delta: Sync._handle_documents,
     Moved: Sync._handle_documents,
     Done: Sync._handle_documents,
