@@ -5,14 +5,8 @@ Telling webhooks: from the store's feed to somebody's HTTP server, at least once
     webhook-id: WEBHOOK.TXN   webhook-timestamp: Unix seconds
     webhook-signature: v1,BASE64 of HMAC-SHA-256(secret, "id.timestamp.body")
 
-    {"txnId": n, "type": "documentChanged", "collection": c,
-     "change": {"method": "upsert", "oldValue": null, "newValue": {…}}}
-             | {"method": "remove", "value": {"_id": …}}
-
-Headers and signature are those of Standard Webhooks, for which there are libraries; the
-id is the same each time that a change is told. `oldValue` is null: the Big Peer keeps no
-history. A URL of "mqtt:TOPIC" is a topic of the Big Peer's own broker (publisher.py), which
-gets the same bodies, without headers.
+telling.py has the bodies. A URL of "mqtt:TOPIC" is a topic of the Big Peer's own broker
+(publisher.py), which gets the same bodies, without headers.
 
  1. A webhook has a task of its own, so a slow one holds up nobody else.
  2. What the feed gives at once has each document once, so all of it is told in parallel,
@@ -22,28 +16,26 @@ gets the same bodies, without headers.
     ever later with jitter. A document that is refused (4xx), or that fails while others are
     told, is put among the dead after TRY_COUNT_MAX; while nothing at all can be told the
     consumer is away, and is waited for.
+ 5. The dead whom somebody wants told again come before what the feed has, as they are now.
 """
 
 import asyncio
-import hmac
 import random
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 
-from edge_peer.bigpeer.answers import encode, without_attachments
-from edge_peer.bigpeer.permissions import ALWAYS, takes
 from edge_peer.bigpeer.publisher import SCHEME, Publisher
-from edge_peer.bigpeer.webhooks import Dead, Webhook, Webhooks
-from edge_peer.core.errors import FormatError, StorageError
-from edge_peer.core.query.view import fields_of
-from edge_peer.host import codec, system
+from edge_peer.bigpeer.telling import Batch, Message, Teller, signed
+from edge_peer.bigpeer.webhooks import Dead, Delivery, Webhook, Webhooks
+from edge_peer.core.errors import StorageError
+from edge_peer.host import system
 
 if TYPE_CHECKING:
+    from edge_peer.core.store.log import Put
     from edge_peer.core.store.store import Store
 
 BATCH_COUNT = 128  # documents read from the feed at a time
@@ -61,6 +53,12 @@ class Paused(Exception):
     """The consumer wants no more."""
 
 
+class Answer(NamedTuple):
+    error: str = ""  # what went wrong, if anything
+    status: int = 0  # of HTTP; 0 where there was none
+    is_refused: bool = False  # it was this message's fault
+
+
 @dataclass
 class Progress:
     """What the API tells of a webhook beside what is on disk."""
@@ -68,21 +66,7 @@ class Progress:
     delivered_count: int = 0
     failed_count: int = 0  # tries
     last_error: str = ""
-
-
-@dataclass
-class _Batch:
-    told: list[tuple[str, str]] = field(default_factory=list)
-    removed: list[tuple[str, str]] = field(default_factory=list)
-    dead: list[Dead] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Message:
-    collection: str
-    id: str
-    txn: int
-    body: bytes
+    waiting: dict[int, Delivery] = field(default_factory=dict)  # by transaction: tried, not told
 
 
 class Deliverer:
@@ -92,6 +76,7 @@ class Deliverer:
         self,
         store: "Store",
         webhooks: Webhooks,
+        teller: Teller,
         wall_ms: Callable[[], int],
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -99,6 +84,7 @@ class Deliverer:
         self._uniform = uniform
         self._store = store
         self._webhooks = webhooks
+        self._teller = teller
         self._wall_ms = wall_ms
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
@@ -131,10 +117,12 @@ class Deliverer:
         """Begin to tell this webhook, or again from where its cursor is now, or end it."""
         if task := self._tasks.pop(id, None):
             task.cancel()
+        self._teller.keep()
         if self._webhooks.by_id(id) is None:
             self._news.pop(id, None)
             self._progress.pop(id, None)
         elif self._client is not None:
+            self.progress(id).waiting.clear()
             self._news[id] = asyncio.Event()
             self._tasks[id] = asyncio.create_task(self._keep_telling(id))
 
@@ -158,62 +146,46 @@ class Deliverer:
         news = self._news[id]
         while (webhook := self._webhooks.by_id(id)) and not webhook.is_paused:
             news.clear()
-            puts = self._store.log.since(webhook.cursor, BATCH_COUNT)
-            if not puts:
+            revived = self._webhooks.revived(id, BATCH_COUNT)
+            puts = self._as_now(revived) or self._store.log.since(webhook.cursor, BATCH_COUNT)
+            if not puts and not revived:
                 await news.wait()
                 continue
-            batch = _Batch()
-            messages = [one for put in puts if (one := self._message(webhook, put, batch))]
+            batch = self._teller.batch(webhook, puts)
             try:
-                await self._send_all(webhook, messages, batch)
+                await self._send_all(webhook, batch)
             except Paused:
                 self._webhooks.pause(id)
                 return
-            self._webhooks.advance(id, puts[-1][2], batch.told, batch.removed, batch.dead)
+            cursor = max([webhook.cursor, *[put[2] for put in puts]])
+            self._webhooks.advance(id, cursor, batch, revived)
+            self._teller.prune(self._store.arrival)
             await asyncio.sleep(0)
 
-    # What is told
+    def _as_now(self, revived: list[Dead]) -> "list[Put]":
+        puts = []
+        for one in revived:
+            body = self._store.log.get(one.collection, one.id)
+            if body is not None:
+                puts.append((one.collection, one.id, one.txn, body))
+        return puts
 
-    def _message(
-        self, webhook: Webhook, put: tuple[str, str, int, bytes], batch: _Batch
-    ) -> Message | None:
-        """Return what to tell of a document as it is now, if anything."""
-        collection, id, txn, body = put
-        rule = webhook.filter.reads(collection)
-        if rule is None or (rule == ALWAYS and _is_systems(webhook, collection)):
-            return None
-        try:
-            fields = fields_of(body, codec.unpack)
-        except FormatError:
-            return None  # the store counts it
-        if fields is not None:
-            fields["_id"] = id
-        if fields is not None and takes(rule, fields):
-            if rule != ALWAYS:
-                batch.told.append((collection, id))
-            new = without_attachments(fields)
-            return _changed(put, {"method": "upsert", "oldValue": None, "newValue": new})
-        if rule != ALWAYS:
-            if not self._webhooks.was_told(webhook.id, collection, id):
-                return None
-            batch.removed.append((collection, id))
-        return _changed(put, {"method": "remove", "value": {"_id": id}})
-
-    async def _send_all(self, webhook: Webhook, messages: list[Message], batch: _Batch) -> None:
+    async def _send_all(self, webhook: Webhook, batch: Batch) -> None:
         """Raises Paused. A group ends with its first exception."""
         gate = asyncio.Semaphore(PARALLEL_COUNT)
 
         async def send(message: Message) -> None:
             async with gate:
-                error = await self._send(webhook, message)
-            if error:
-                one = (message.collection, message.id, message.txn, self._wall_ms(), error)
-                batch.dead.append(Dead(*one))
+                done = await self._send(webhook, message)
+            batch.deliveries.append(done)
+            if done.error:
+                for key in message.documents:
+                    batch.dead.append(Dead(*key, message.txn, done.at_ms, done.error))
 
         wants_more = True
         try:
             async with asyncio.TaskGroup() as group:
-                for message in messages:
+                for message in batch.messages:
                     group.create_task(send(message))
         except* Paused:
             wants_more = False  # what is raised here Python 3.11.2 would wrap in a group
@@ -222,29 +194,32 @@ class Deliverer:
 
     # How it is told
 
-    async def _send(self, webhook: Webhook, message: Message) -> str:
-        """Return why it could not be told, or "" when it was. Raises Paused."""
+    async def _send(self, webhook: Webhook, message: Message) -> Delivery:
+        """Return how it went, with an error if it could not be told. Raises Paused."""
         progress = self.progress(webhook.id)
         delivered_count = progress.delivered_count
         number = 0
         while True:
-            error, is_refused = await self._try(webhook, message)
+            error, status, is_refused = await self._try(webhook, message)
+            number += 1
+            collection, id = message.documents[0]
+            done = Delivery(collection, id, message.txn, self._wall_ms(), status, number, error)
+            progress.waiting.pop(message.txn, None)
             if not error:
                 progress.delivered_count += 1
-                return ""
-            number += 1
+                return done
             progress.failed_count += 1
             progress.last_error = error
             is_up = is_refused or progress.delivered_count > delivered_count
             if number >= (TRY_COUNT_MAX if is_up else AWAY_TRY_COUNT_MAX):
-                return error
+                return done
+            progress.waiting[message.txn] = done
             longest_s = min(WAIT_S_MAX, WAIT_S_MIN * 2 ** min(number - 1, 30))
             await asyncio.sleep(longest_s * self._uniform(0.5, 1))
 
-    async def _try(self, webhook: Webhook, message: Message) -> tuple[str, bool]:
-        """Return what went wrong, if anything, and whether it was this message's fault."""
+    async def _try(self, webhook: Webhook, message: Message) -> Answer:
         if webhook.url.startswith(SCHEME):
-            return await self._publish(webhook.url.removeprefix(SCHEME), message), False
+            return Answer(await self._publish(webhook.url.removeprefix(SCHEME), message))
         assert self._client is not None
         headers = signed(webhook, message, self._wall_ms() // 1000)
         try:
@@ -257,16 +232,17 @@ class Deliverer:
                 with suppress(aiohttp.ClientError):  # the status is the receipt
                     await response.content.read(ANSWER_BYTES_MAX)
         except TimeoutError:
-            return f"no answer within {SEND_WAIT_S} s", False
+            return Answer(f"no answer within {SEND_WAIT_S} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"it could not be sent: {type(error).__name__}", False
-        if response.status == GONE:
+            return Answer(f"it could not be sent: {type(error).__name__}")
+        status = response.status
+        if status == GONE:
             self.progress(webhook.id).last_error = "it answered 410: it wants no more"
             raise Paused
-        if 200 <= response.status < 300:
-            return "", False
-        is_refused = 400 <= response.status < 500 and response.status not in (408, 425, 429)
-        return f"it answered {response.status}", is_refused
+        if 200 <= status < 300:
+            return Answer("", status)
+        is_refused = 400 <= status < 500 and status not in (408, 425, 429)
+        return Answer(f"it answered {status}", status, is_refused)
 
     async def _publish(self, topic: str, message: Message) -> str:
         """Return what went wrong, if anything."""
@@ -280,32 +256,3 @@ class Deliverer:
         except OSError as error:
             return f"it could not be sent: {error}"
         return ""
-
-
-def signed(webhook: Webhook, message: Message, now_s: int) -> dict[str, str]:
-    """Return the headers of a message, as Standard Webhooks has them."""
-    id = f"{webhook.id}.{message.txn}"
-    return {
-        "content-type": "application/json",
-        "webhook-id": id,
-        "webhook-timestamp": str(now_s),
-        "webhook-signature": signature(webhook.secret, id, now_s, message.body),
-    }
-
-
-def signature(secret: str, id: str, now_s: int, body: bytes) -> str:
-    key = b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"{id}.{now_s}.".encode() + body, "sha256")
-    return "v1," + b64encode(digest).decode()
-
-
-def _changed(put: tuple[str, str, int, bytes], change: dict[str, Any]) -> Message:
-    collection, id, txn, _ = put
-    told = {"txnId": txn, "type": "documentChanged", "collection": collection, "change": change}
-    return Message(collection, id, txn, encode(told))
-
-
-def _is_systems(webhook: Webhook, collection: str) -> bool:
-    """A filter that takes everything takes what devices say of themselves only by name."""
-    named = webhook.filter.collections_read()
-    return collection.startswith("__") and collection not in named

@@ -154,6 +154,8 @@ def make_app(big: "BigPeer") -> FastAPI:
         ("DELETE", "/webhooks/{id}", webhooks_http.remove_webhook, openapi.REMOVE_WEBHOOK),
         ("POST", "/webhooks/{id}/replay", webhooks_http.replay, openapi.REPLAY_WEBHOOK),
         ("GET", "/webhooks/{id}/dead", webhooks_http.list_dead, openapi.LIST_DEAD),
+        ("POST", "/webhooks/{id}/dead/replay", webhooks_http.replay_dead, openapi.REPLAY_DEAD),
+        ("GET", "/webhooks/{id}/deliveries", webhooks_http.list_deliveries, openapi.DELIVERIES),
     ):
         route(method, f"/apps/{{appID}}{path}", _managing(big, handle), described)
 

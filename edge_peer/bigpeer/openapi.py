@@ -327,6 +327,7 @@ _WEBHOOK = {
     "name": {"type": "string", "example": "shop"},
     "url": {"type": "string", "example": "https://shop.example/changes"},
     "filter": _SIDE,
+    "oldValues": {"type": "boolean", "description": "whether it is told what was before"},
     "createdAt": _TIME,
     "toldUpTo": _COUNT,
     "behind": _COUNT,
@@ -341,7 +342,8 @@ _NEW_WEBHOOK = {
     "type": "object",
     "required": ["name", "url", "filter"],
     "additionalProperties": False,
-    "properties": {name: _WEBHOOK[name] for name in ("name", "url", "filter")} | {"from": _FROM},
+    "properties": {name: _WEBHOOK[name] for name in ("name", "url", "filter", "oldValues")}
+    | {"from": _FROM},
 }
 _DEAD = _object(
     collection={"type": "string"},
@@ -403,6 +405,38 @@ LIST_DEAD: dict[str, Any] = {
         200: {
             "description": "the newest hundred",
             **_json(_object(dead={"type": "array", "items": _DEAD})),
+        },
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP, _ID]},
+}
+_DELIVERY = _object(
+    collection={"type": "string"},
+    id={"type": "string"},
+    txnId=_COUNT,
+    at=_TIME,
+    state={"type": "string", "enum": ["told", "dead", "waiting"]},
+    status={"type": ["integer", "null"], "description": "of HTTP"},
+    tries=_COUNT,
+    error={"type": ["string", "null"]},
+)
+REPLAY_DEAD: dict[str, Any] = {
+    "summary": "Tell what could not be told again, as it is now",
+    "operation_id": "replay_dead",
+    "status_code": 202,
+    "responses": {
+        202: {"description": "how many there are", **_json(_object(count=_COUNT))},
+        **_errors(401, 403, 404, 500),
+    },
+    "openapi_extra": {"parameters": [_APP, _ID]},
+}
+DELIVERIES: dict[str, Any] = {
+    "summary": "List the last deliveries",
+    "operation_id": "list_deliveries",
+    "responses": {
+        200: {
+            "description": "what waits for its next try, then the last 200, the newest first",
+            **_json(_object(deliveries={"type": "array", "items": _DELIVERY})),
         },
         **_errors(401, 403, 404, 500),
     },

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_peer.bigpeer import backup, ingress, settings, slices, stores
 from edge_peer.bigpeer.delivery import Deliverer
+from edge_peer.bigpeer.history import History
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
@@ -20,6 +21,7 @@ from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
 from edge_peer.bigpeer.retention import Retention
 from edge_peer.bigpeer.scoped import ScopedExecutor
 from edge_peer.bigpeer.sightings import SightingFile, Sightings
+from edge_peer.bigpeer.telling import Teller
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.bigpeer.webhooks import WebhookFile, Webhooks
 from edge_peer.core.errors import EdgeError
@@ -57,7 +59,8 @@ class Tenant:
         )
         self.upload_count = 0  # under way
         self.webhooks = Webhooks(WebhookFile(folder / settings.WEBHOOKS_FILE), system.wall_ms)
-        self.deliverer = Deliverer(self.store, self.webhooks, system.wall_ms)
+        teller = Teller(self.app_id, self.webhooks, self._history())
+        self.deliverer = Deliverer(self.store, self.webhooks, teller, system.wall_ms)
         self.streams = Streams()
         self.metrics = Metrics(self)
         self._executor = Executor(self.store, codec)
@@ -173,6 +176,11 @@ class Tenant:
     async def _follow(self) -> None:
         await self.store.follow()
         await asyncio.Event().wait()  # who has nobody to follow
+
+    def _history(self) -> History | None:
+        """Return what retains changes, where documents are in a file of SQLite."""
+        connection = getattr(self.store.log, "connection", None)
+        return connection and History(connection, self.folder / settings.STORE_FILE)
 
     async def _register(self) -> None:
         while True:

@@ -7,7 +7,8 @@ that is away costs nothing and loses nothing, and what changed several times mea
 is told once, as it is now. `replay` puts the cursor back.
 
 Where only some documents of a collection are told, it is noted which (`told`), so that
-one that matches no more is told as removed. `dead` are those that could not be told.
+one that matches no more is told as removed. `dead` are those that could not be told, and
+`delivery` is how the last ones went.
 
 The secret stands here as it is, since signing needs it: the file's mode is 0600.
 """
@@ -17,18 +18,22 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edge_peer.bigpeer.permissions import Permissions
 from edge_peer.bigpeer.publisher import SCHEME, check_topic
 from edge_peer.bigpeer.side_file import SideFile
 
+if TYPE_CHECKING:
+    from edge_peer.bigpeer.telling import Batch
+
 WEBHOOK_COUNT_MAX = 100  # each reads the whole feed
 DEAD_COUNT_MAX = 10_000  # of one webhook; the oldest go
+DELIVERY_COUNT_MAX = 200  # of one webhook, for people who look why
 NAME_CHARS_MAX = 100
 URL_CHARS_MAX = 2048
-_COLUMNS = "id, name, url, secret, filter, cursor, is_paused, created_ms"
+_COLUMNS = "id, name, url, secret, filter, cursor, is_paused, created_ms, old_values, fresh_until"
 
 
 class WebhookFile(SideFile):
@@ -49,6 +54,17 @@ class WebhookFile(SideFile):
             PRIMARY KEY (webhook, collection, id)
         ) STRICT;
         """,
+        """
+        ALTER TABLE webhook ADD COLUMN old_values INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE webhook ADD COLUMN fresh_until INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE dead ADD COLUMN is_revived INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE delivery (
+            number INTEGER PRIMARY KEY, webhook TEXT NOT NULL, collection TEXT NOT NULL,
+            id TEXT NOT NULL, txn INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+            status INTEGER NOT NULL, tries INTEGER NOT NULL, error TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX delivery_of ON delivery (webhook, number);
+        """,
     )
 
 
@@ -62,6 +78,8 @@ class Webhook:
     cursor: int  # told up to this transaction
     is_paused: bool
     created_ms: int
+    old_values: bool  # it is told what was before, or that this is not known (telling.py)
+    fresh_until: int  # what came up to this transaction is new to it
 
 
 @dataclass(frozen=True)
@@ -73,12 +91,33 @@ class Dead:
     error: str
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """How one message went, or what its last try came to."""
+
+    collection: str  # of the first document that it is about
+    id: str
+    txn: int
+    at_ms: int
+    status: int  # of HTTP; 0 where there was no answer
+    tries: int
+    error: str  # "" where it was told
+
+
 class Webhooks:
     def __init__(self, file: WebhookFile, wall_ms: Callable[[], int]) -> None:
         self._file = file
         self._wall_ms = wall_ms
 
-    def create(self, name: str, url: str, filter: Any, cursor: int) -> Webhook:
+    def create(
+        self,
+        name: str,
+        url: str,
+        filter: Any,
+        cursor: int,
+        old_values: bool = True,
+        fresh_until: int = 0,
+    ) -> Webhook:
         """filter: a side of permissions, in JSON. Raises ValueError with a sentence."""
         if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
             raise ValueError(f"a webhook's name has 1 to {NAME_CHARS_MAX} printable characters")
@@ -90,11 +129,13 @@ class Webhooks:
             raise ValueError(f"there are {WEBHOOK_COUNT_MAX} webhooks already")
         secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
         one = Webhook(
-            secrets.token_hex(8), name, url, secret, chosen, cursor, False, self._wall_ms()
-        )
+            secrets.token_hex(8), name, url, secret, chosen, cursor, False, self._wall_ms(),
+            old_values, fresh_until,
+        )  # fmt: skip
         self._file.run(
-            f"INSERT INTO webhook ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO webhook ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             one.id, name, url, secret, json.dumps(chosen.fields["read"]), cursor, 0, one.created_ms,
+            old_values, fresh_until,
         )  # fmt: skip
         return one
 
@@ -108,14 +149,21 @@ class Webhooks:
 
     def remove(self, id: str) -> bool:
         with self._file.together():
-            for table in ("told", "dead"):
+            for table in ("told", "dead", "delivery"):
                 self._file.run(f"DELETE FROM {table} WHERE webhook = ?", id)
             return bool(self._file.run("DELETE FROM webhook WHERE id = ?", id))
 
-    def replay(self, id: str, cursor: int) -> bool:
-        """Tell again what came after this transaction; a webhook that rested goes on."""
-        sql = "UPDATE webhook SET cursor = ?, is_paused = 0 WHERE id = ?"
-        return bool(self._file.run(sql, cursor, id))
+    def replay(self, id: str, cursor: int, newest: int) -> bool:
+        """Tell again what came after this transaction; a webhook that rested goes on.
+
+        newest: from the beginning (0) on, all up to this one is new to it.
+        """
+        sql = "UPDATE webhook SET cursor = ?, fresh_until = ?, is_paused = 0 WHERE id = ?"
+        return bool(self._file.run(sql, cursor, 0 if cursor else newest, id))
+
+    def revive(self, id: str) -> int:
+        """Tell the dead again, as they are now; return how many there are."""
+        return self._file.run("UPDATE dead SET is_revived = 1 WHERE webhook = ?", id)
 
     def pause(self, id: str) -> None:
         self._file.run("UPDATE webhook SET is_paused = 1 WHERE id = ?", id)
@@ -129,35 +177,63 @@ class Webhooks:
         sql = "SELECT 1 FROM told WHERE webhook = ? AND collection = ? AND id = ?"
         return bool(self._file.rows(sql, webhook, collection, id))
 
+    def revived(self, webhook: str, limit: int) -> list[Dead]:
+        """Return the dead that are to be told again, the oldest first."""
+        rows = self._file.rows(
+            "SELECT collection, id, txn, at_ms, error FROM dead WHERE webhook = ? AND is_revived"
+            " ORDER BY txn LIMIT ?",
+            webhook,
+            limit,
+        )
+        return [Dead(*row) for row in rows]
+
     def advance(
-        self,
-        webhook: str,
-        cursor: int,
-        told: Iterable[tuple[str, str]] = (),
-        removed: Iterable[tuple[str, str]] = (),
-        dead: Iterable[Dead] = (),
+        self, webhook: str, cursor: int, batch: "Batch", revived: Iterable[Dead] = ()
     ) -> None:
-        """Note all of this at once. told, removed: (collection, id)"""
+        """Note all of this at once. revived: of the dead, those that were in the batch."""
+        run = self._file.run
         with self._file.together():
-            self._file.run("UPDATE webhook SET cursor = ? WHERE id = ?", cursor, webhook)
-            for collection, id in told:
-                sql = "INSERT OR IGNORE INTO told VALUES (?, ?, ?)"
-                self._file.run(sql, webhook, collection, id)
-            for collection, id in removed:
-                sql = "DELETE FROM told WHERE webhook = ? AND collection = ? AND id = ?"
-                self._file.run(sql, webhook, collection, id)
-            for one in dead:
-                self._file.run(
-                    "INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?)",
+            run("UPDATE webhook SET cursor = ? WHERE id = ?", cursor, webhook)
+            for collection, id in batch.told:
+                run("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", webhook, collection, id)
+            of_one = "WHERE webhook = ? AND collection = ? AND id = ?"
+            for collection, id in batch.removed:
+                run(f"DELETE FROM told {of_one}", webhook, collection, id)
+            for one in revived:
+                run(f"DELETE FROM dead {of_one}", webhook, one.collection, one.id)
+            for one in batch.dead:
+                run(
+                    "INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, 0)",
                     webhook, one.collection, one.id, one.txn, one.at_ms, one.error,
                 )  # fmt: skip
-            if dead:
-                self._file.run(
-                    "DELETE FROM dead WHERE webhook = ?1 AND rowid NOT IN (SELECT rowid FROM dead"
-                    " WHERE webhook = ?1 ORDER BY rowid DESC LIMIT ?2)",
-                    webhook,
-                    DEAD_COUNT_MAX,
-                )
+            for done in batch.deliveries:
+                run(
+                    "INSERT INTO delivery VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    webhook, done.collection, done.id, done.txn, done.at_ms, done.status,
+                    done.tries, done.error,
+                )  # fmt: skip
+            self._keep_newest("dead", "rowid", webhook, DEAD_COUNT_MAX if batch.dead else 0)
+            kept = DELIVERY_COUNT_MAX if batch.deliveries else 0
+            self._keep_newest("delivery", "number", webhook, kept)
+
+    def _keep_newest(self, table: str, order: str, webhook: str, count: int) -> None:
+        """count: 0 where there is nothing new."""
+        if count:
+            self._file.run(
+                f"DELETE FROM {table} WHERE webhook = ?1 AND {order} <= (SELECT {order} FROM"
+                f" {table} WHERE webhook = ?1 ORDER BY {order} DESC LIMIT 1 OFFSET ?2)",
+                webhook,
+                count,
+            )
+
+    def deliveries(self, webhook: str) -> list[Delivery]:
+        """Return how the last ones went, the newest first."""
+        rows = self._file.rows(
+            "SELECT collection, id, txn, at_ms, status, tries, error FROM delivery"
+            " WHERE webhook = ? ORDER BY number DESC",
+            webhook,
+        )
+        return [Delivery(*row) for row in rows]
 
     def dead(self, webhook: str, limit: int = 100) -> list[Dead]:
         """Return the newest first."""
@@ -171,9 +247,12 @@ class Webhooks:
 
 
 def _webhook(row: tuple[Any, ...]) -> Webhook:
-    id, name, url, secret, text, cursor, is_paused, created_ms = row
+    id, name, url, secret, text, cursor, is_paused, created_ms, old_values, fresh_until = row
     chosen = Permissions({"read": json.loads(text)})
-    return Webhook(id, name, url, secret, chosen, cursor, bool(is_paused), created_ms)
+    return Webhook(
+        id, name, url, secret, chosen, cursor, bool(is_paused), created_ms, bool(old_values),
+        fresh_until,
+    )  # fmt: skip
 
 
 def _check_url(url: str) -> None:

@@ -3,13 +3,19 @@ Webhooks over HTTP, for administrators.
 
     GET    /api/v4/apps/{appID}/webhooks              {"webhooks": [WEBHOOK, …]}
     POST   /api/v4/apps/{appID}/webhooks              201, WEBHOOK and {"secret": "whsec_…"}
-           {"name": "shop", "url": "https://…", "filter": FILTER, "from": TXN}
+           {"name": "shop", "url": "https://…", "filter": FILTER, "from": TXN, "oldValues": true}
     DELETE /api/v4/apps/{appID}/webhooks/{id}         204
     POST   /api/v4/apps/{appID}/webhooks/{id}/replay  {"from": TXN}: what came after TXN, again
     GET    /api/v4/apps/{appID}/webhooks/{id}/dead    {"dead": [what could not be told, …]}
+    POST   /api/v4/apps/{appID}/webhooks/{id}/dead/replay    202, {"count"}: that again, as it
+                                                             is now
+    GET    /api/v4/apps/{appID}/webhooks/{id}/deliveries
+           {"deliveries": [{"txnId", "collection", "id", "at", "state": "told" | "dead" |
+             "waiting", "status": of HTTP | null, "tries", "error": TEXT | null}, …]}
 
     FILTER: {"everything": true}, or {"queriesByCollection": {"readings": ["temp > 30"]}}
     "url" may be "mqtt:TOPIC", of the broker that the Big Peer is started with (publisher.py).
+    Without "oldValues" each `oldValue` is null, and nobody is told to query again (telling.py).
     TXN: a transactionId; 0 is the beginning. Without "from" a new webhook begins now.
 
 The secret is in the answer to the first POST and in no other.
@@ -24,13 +30,13 @@ from edge_peer.bigpeer.answers import encode, json_response
 from edge_peer.bigpeer.keys_http import time_text
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.bigpeer.requests import body_of, object_in
-from edge_peer.bigpeer.webhooks import Webhook
+from edge_peer.bigpeer.webhooks import Delivery, Webhook
 
 if TYPE_CHECKING:
     from edge_peer.bigpeer.tenant import Tenant
 
 BODY_BYTES_MAX = 65_536
-_MEMBERS = {"name", "url", "filter", "from"}
+_MEMBERS = {"name", "url", "filter", "from", "oldValues"}
 
 
 async def list_webhooks(big: "Tenant", request: Request) -> Response:
@@ -42,9 +48,15 @@ async def create_webhook(big: "Tenant", request: Request) -> Response:
     name, url = fields.get("name"), fields.get("url")
     if not isinstance(name, str) or not isinstance(url, str) or not set(fields) <= _MEMBERS:
         raise Refusal(400, "request", 'a webhook has "name", "url", "filter" and maybe "from"')
-    cursor = _number(big, fields.get("from", big.transaction_id()))
+    newest = big.transaction_id()
+    cursor, old_values = _number(big, fields.get("from", newest)), fields.get("oldValues", True)
+    if not isinstance(old_values, bool):
+        raise Refusal(400, "request", '"oldValues" is true or false')
+    fresh_until = 0 if cursor else newest
     try:
-        webhook = big.webhooks.create(name, url, fields.get("filter"), cursor)
+        webhook = big.webhooks.create(
+            name, url, fields.get("filter"), cursor, old_values, fresh_until
+        )
     except ValueError as error:
         raise Refusal(400, "request", str(error)) from error
     big.deliverer.changed(webhook.id)
@@ -62,7 +74,7 @@ async def remove_webhook(big: "Tenant", request: Request) -> Response:
 async def replay(big: "Tenant", request: Request) -> Response:
     webhook = _webhook(big, request)
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "from")
-    big.webhooks.replay(webhook.id, _number(big, fields.get("from")))
+    big.webhooks.replay(webhook.id, _number(big, fields.get("from")), big.transaction_id())
     big.deliverer.changed(webhook.id)
     return json_response(encode(map_of(big, _webhook(big, request))))
 
@@ -79,6 +91,38 @@ async def list_dead(big: "Tenant", request: Request) -> Response:
         for one in big.webhooks.dead(_webhook(big, request).id)
     ]
     return json_response(encode({"dead": dead}))
+
+
+async def replay_dead(big: "Tenant", request: Request) -> Response:
+    webhook = _webhook(big, request)
+    count = big.webhooks.revive(webhook.id)
+    big.deliverer.changed(webhook.id)
+    return json_response(encode({"count": count}), 202)
+
+
+async def list_deliveries(big: "Tenant", request: Request) -> Response:
+    return json_response(encode({"deliveries": deliveries_of(big, _webhook(big, request).id)}))
+
+
+def deliveries_of(big: "Tenant", id: str) -> list[dict[str, Any]]:
+    """Return what waits to be tried again, then what was told or given up, the newest first."""
+    waiting = big.deliverer.progress(id).waiting.values()
+    return [_delivery(one, "waiting") for one in waiting] + [
+        _delivery(one, "dead" if one.error else "told") for one in big.webhooks.deliveries(id)
+    ]
+
+
+def _delivery(one: Delivery, state: str) -> dict[str, Any]:
+    return {
+        "txnId": one.txn,
+        "collection": one.collection,
+        "id": one.id,
+        "at": time_text(one.at_ms),
+        "state": state,
+        "status": one.status or None,
+        "tries": one.tries,
+        "error": one.error or None,
+    }
 
 
 def _webhook(big: "Tenant", request: Request) -> Webhook:
@@ -101,6 +145,7 @@ def map_of(big: "Tenant", webhook: Webhook) -> dict[str, Any]:
         "name": webhook.name,
         "url": webhook.url,
         "filter": webhook.filter.fields["read"],
+        "oldValues": webhook.old_values,
         "createdAt": time_text(webhook.created_ms),
         "toldUpTo": webhook.cursor,
         "behind": max(0, big.transaction_id() - webhook.cursor),

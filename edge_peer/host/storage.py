@@ -89,6 +89,11 @@ class SqliteLog(Reader, LimitedLog):
             self._db.close()
             raise
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For tables beside ours, between two commits (bigpeer/history.py)."""
+        return self._db
+
     # Writing
 
     def commit(self, puts: list[Put], relayed: Iterable[int] = ()) -> None:

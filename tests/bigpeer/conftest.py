@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from consumers import Consumer
 
 from edge_peer.bigpeer.server import BigPeer
 from edge_peer.bigpeer.settings import Settings
@@ -118,3 +119,29 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("big"), count(0, 3_600_000).__next__)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def consumer():
+    consumer = Consumer()
+    yield consumer
+    consumer.stop()
+
+
+@pytest.fixture
+def hook(server):
+    """hook(consumer, …) -> what the API answers; ended at the end."""
+    made = []
+    path = f"/apps/{server.big.app_id}/webhooks"
+
+    def create(consumer, collection="", **more):
+        filter = {"queriesByCollection": {collection: ["true"]}}
+        fields = {"name": "test", "url": consumer.url, "filter": filter} | more
+        response = server.ask("POST", path, json=fields)
+        assert response.status_code == 201, response.text
+        made.append(response.json())
+        return made[-1]
+
+    yield create
+    for one in made:
+        server.ask("DELETE", f"{path}/{one['id']}")

@@ -1,117 +1,27 @@
 """Webhooks, told to a real HTTP server on loopback."""
 
 import hmac
-import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from base64 import b64decode, b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import httpx
 import pytest
+from consumers import LIMIT_S, Consumer, insert, state
 
-from edge_peer.bigpeer import delivery
-
-LIMIT_S = 30
-
-
-class Consumer:
-    """Keeps what it is told; `answer(body)` says the status, 200 if it is not set."""
-
-    def __init__(self, port=0):
-        consumer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = consumer.answer(json.loads(body))
-                with consumer.changed:
-                    consumer.asked.append((dict(self.headers), body))
-                    if status == 200:
-                        consumer.told.append(json.loads(body))
-                    consumer.changed.notify_all()
-                if isinstance(status, bytes):
-                    self.wfile.write(status)
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *arguments):
-                pass
-
-        self.answer = lambda body: 200
-        self.asked = []
-        self.told = []
-        self.changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/changes"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def until(self, condition, what="to be told"):
-        with self.changed:
-            assert self.changed.wait_for(lambda: condition(self), LIMIT_S), what
-
-    def numbers(self):
-        return [one["change"]["newValue"]["n"] for one in self.told]
-
-    def stop(self):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def consumer():
-    consumer = Consumer()
-    yield consumer
-    consumer.stop()
+from edge_peer.bigpeer import delivery, telling
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Tries follow each other at once."""
     monkeypatch.setattr(delivery, "WAIT_S_MIN", 0.001)
-
-
-@pytest.fixture
-def hook(server):
-    """hook(consumer, …) -> what the API answers; ended at the end."""
-    made = []
-    path = f"/apps/{server.big.app_id}/webhooks"
-
-    def create(consumer, collection="", **more):
-        filter = {"queriesByCollection": {collection: ["true"]}}
-        fields = {"name": "test", "url": consumer.url, "filter": filter} | more
-        response = server.ask("POST", path, json=fields)
-        assert response.status_code == 201, response.text
-        made.append(response.json())
-        return made[-1]
-
-    yield create
-    for one in made:
-        server.ask("DELETE", f"{path}/{one['id']}")
-
-
-def state(server, hook, more=""):
-    path = f"/apps/{server.big.app_id}/webhooks"
-    if more:
-        return server.ask("GET", f"{path}/{hook['id']}{more}").json()
-    found = server.ask("GET", path).json()["webhooks"]
-    return next(one for one in found if one["id"] == hook["id"])
-
-
-def insert(server, collection, *numbers):
-    rows = [{"_id": f"d{n}", "n": n} for n in numbers]
-    server.execute(f"INSERT INTO {collection} DOCUMENTS (:rows)", rows=rows)
 
 
 # What is told
@@ -129,10 +39,17 @@ def test_changes_are_told_as_they_were_agreed(server, consumer, hook):
     }
     server.execute("UPDATE agreed SET n = 2")
     consumer.until(lambda c: len(c.told) == 2)
-    assert consumer.told[1]["change"]["newValue"] == {"_id": "a", "n": 2}
+    assert consumer.told[1]["change"] == {
+        "method": "upsert",
+        "oldValue": {"_id": "a", "n": 1},
+        "newValue": {"_id": "a", "n": 2},
+    }
     server.execute("DELETE FROM agreed")
     consumer.until(lambda c: len(c.told) == 3)
-    assert consumer.told[2]["change"] == {"method": "remove", "value": {"_id": "a"}}
+    assert consumer.told[2]["change"] == {"method": "remove", "value": {"_id": "a", "n": 2}}
+    server.execute("INSERT INTO agreed DOCUMENTS ({'_id': 'a', 'n': 3})")
+    consumer.until(lambda c: len(c.told) == 4)
+    assert consumer.told[3]["change"]["oldValue"] is None
     assert sorted(one["txnId"] for one in consumer.told) == [one["txnId"] for one in consumer.told]
 
 
@@ -151,7 +68,7 @@ def test_a_message_is_signed_as_standard_webhooks_has_it(server, consumer, hook)
 
 def test_the_vector_of_standard_webhooks_comes_out():
     """As its own libraries have it in their tests."""
-    made = delivery.signature(
+    made = telling.signature(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
@@ -173,7 +90,7 @@ def test_a_filter_tells_what_it_takes_and_what_it_takes_no_more(server, consumer
     consumer.until(lambda c: len(c.told) == 3)
     told = [(one["change"]["method"], one["change"]) for one in consumer.told]
     assert told[0][1]["newValue"]["_id"] == "hot"
-    assert told[1] == ("remove", {"method": "remove", "value": {"_id": "hot"}})
+    assert told[1][1] == {"method": "remove", "value": {"_id": "hot", "temp": 50}}
     assert told[2][1]["newValue"]["_id"] == "last"
 
 
@@ -316,6 +233,8 @@ def test_an_ended_webhook_is_told_nothing(server, consumer, hook):
 
 # Through kill -9
 
+KILLS = 3
+
 
 def start_big(data):
     command = [sys.executable, "-m", "edge_tools", "big", f"--data={data}"]
@@ -326,7 +245,11 @@ def start_big(data):
     return process, said.split("API    ")[1].split("/store")[0]
 
 
-def test_nothing_is_lost_when_the_big_peer_is_killed_while_it_tells(tmp_path):
+def test_nothing_is_lost_when_the_big_peer_is_killed_at_any_moment(tmp_path):
+    """Also not what a document was: who is told of it twice is told the same twice."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
     consumer = Consumer()
     process, api = start_big(tmp_path)
     key = (tmp_path / "api-key").read_text().strip()
@@ -336,17 +259,26 @@ def test_nothing_is_lost_when_the_big_peer_is_killed_while_it_tells(tmp_path):
     fields = {"name": "x", "url": consumer.url, "filter": filter}
     path = f"{api}/apps/{app}/webhooks"
     assert httpx.post(path, json=fields, headers=headers).status_code == 201
-    for first in range(0, 600, 200):
-        rows = [{"_id": str(n), "n": n} for n in range(first, first + 200)]
-        body = {"statement": "INSERT INTO c DOCUMENTS (:rows)", "args": {"rows": rows}}
+    for life in range(KILLS):
+        rows = [{"_id": f"{n % 100}", "n": 100 * life + n} for n in range(100)]
+        sql = "INSERT INTO c DOCUMENTS (:rows) ON ID CONFLICT DO UPDATE"
+        body = {"statement": sql, "args": {"rows": rows}}
         assert httpx.post(f"{api}/store/execute", json=body, headers=headers).status_code == 200
-        consumer.until(lambda c, first=first: len(c.told) > first + 20)
+        enough = len(consumer.told) + chance.randrange(100)
+        consumer.until(lambda c, enough=enough: len(c.told) >= enough)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         process, api = start_big(tmp_path)
-    consumer.until(lambda c: len(set(c.numbers())) == 600)
-    doubled = len(consumer.told) - 600
-    assert doubled <= 3 * delivery.BATCH_COUNT
+    newest = set(range(100 * (KILLS - 1), 100 * KILLS))
+    consumer.until(lambda c: newest <= set(c.numbers()))
+    assert len(consumer.told) <= 100 * KILLS + KILLS * delivery.BATCH_COUNT
+    last: dict[str, int] = {}
+    for one in consumer.told:
+        change = one["change"]
+        old, new = change["oldValue"], change["newValue"]
+        n = last.get(new["_id"])
+        assert new["n"] == n or old == (None if n is None else {"_id": new["_id"], "n": n})
+        last[new["_id"]] = new["n"]
     process.terminate()
     process.communicate()
     consumer.stop()
