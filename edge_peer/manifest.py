@@ -15,6 +15,8 @@ board += ["system.py", "vector.py", "vector_plain.py"]
 for name in ("serial", "ble", "lan", "mqtt"):
     if getattr(options, name):
         board.append(name + ".py")
+if options.serial:
+    board.append("serial_lines.py")
 if options.ble:
     board.append("ble_central.py")
 package("edge_peer/board", files=board, base_path="..")

@@ -39,7 +39,7 @@ def identity_file(folder, name, role=certificates.DEVICE, signs=False):
 class Peer:
     """A store and its links, as SmallPeer and BigPeer wire them."""
 
-    def __init__(self, name, flags=0):
+    def __init__(self, name, flags=0, open_log=open_log):
         keyring = device(name, flags, Entropy())
         key = keyring.certificate.key
         self.store = Store(open_log, key, system.wall_ms, system.entropy, flags == WANTS_ALL)

@@ -12,6 +12,9 @@ _VTIME = 5
 _VMIN = 6
 _GET_FILENO = 10  # the ioctl by which select.poll asks for what to wait on
 _EINVAL = 22
+# Linux's numbers (asm-generic/termbits-common.h, termbits.h).
+_SPEEDS = {1200: 9, 2400: 11, 4800: 12, 9600: 13, 19200: 14, 38400: 15, 57600: 0x1001}
+_SPEEDS.update({115200: 0x1002, 230400: 0x1003, 460800: 0x1004, 921600: 0x1007})
 
 
 def reset():
@@ -29,6 +32,12 @@ class UART(io.IOBase):
         # Reading returns what is there, as a UART's does.
         attributes[6][_VMIN] = 0
         attributes[6][_VTIME] = 0
+        attributes[4] = attributes[5] = _SPEEDS[baudrate]
+        termios.tcsetattr(self._file.fileno(), termios.TCSANOW, attributes)
+
+    def init(self, baudrate):
+        attributes = termios.tcgetattr(self._file.fileno())
+        attributes[4] = attributes[5] = _SPEEDS[baudrate]
         termios.tcsetattr(self._file.fileno(), termios.TCSANOW, attributes)
 
     def read(self, size):

@@ -6,9 +6,10 @@ A serial port as a link: USB, a UART, a pty.
 
     {"kind": "serial", "port": "/dev/ttyUSB0", "baud": 115200, "bus": "controller"}
 
+"baud" may be "auto": common speeds are tried until somebody is heard (transport/dialling.py).
 The second one takes every port that such a pattern names, as they are plugged in and pulled.
 The third is a line that many share (RS-485, a radio modem; transport/bus.py): one station is
-its "controller", the others each a "node".
+its "controller", which has to know the speed, the others each a "node".
 """
 
 import asyncio
@@ -22,9 +23,11 @@ import serial
 
 from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.sync.session import Local, Medium
+from edge_peer.transport.dialling import dial
 from edge_peer.transport.stream import StreamChannel
 
 BAUD = 115_200
+AUTO = "auto"
 # Frames of 256 bytes take 22 ms at that speed: short enough to repeat, and to wait behind.
 MEDIUM = Medium("serial", 2, 256, 1024, 5_000, 250)
 STUCK_S_MAX = 5  # a port that takes nothing for so long is given up and opened again
@@ -40,7 +43,7 @@ def label(settings: dict[str, Any]) -> str:
 
 def finds(settings: dict[str, Any]) -> bool:
     """Return whether `keep` finds the neighbours, or `connect` has one."""
-    return "ports" in settings or "bus" in settings
+    return "ports" in settings or "bus" in settings or settings.get("baud") == AUTO
 
 
 async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
@@ -48,6 +51,9 @@ async def keep(settings: dict[str, Any], links: Any, system: Any) -> None:
     if "bus" in settings:
         await _share(settings, links, system)
         return
+    if "ports" not in settings:
+        await _keep_port(settings, links, system)
+        raise OSError("the port is gone")
     patterns = settings["ports"]
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
         raise ConfigError('"ports" of a serial link is a list such as ["/dev/ttyACM*"]')
@@ -73,8 +79,12 @@ async def _share(settings: dict[str, Any], links: Any, system: Any) -> None:
     if settings["bus"] not in ("controller", "node"):
         raise ConfigError('"bus" of a serial link is "controller" or "node"')
     baud = settings.get("baud", BAUD)
+    if baud == AUTO and settings["bus"] == "controller":
+        raise ConfigError('the controller of a bus says its speed: "baud" cannot be "auto"')
     stream = _open(settings)
     try:
+        if baud == AUTO:
+            baud = await dial(stream, stream.set_baud, system, links.local.entropy, asks=False)
         await bus_pump.run(settings, links, system, stream, baud)
     finally:
         stream.close()
@@ -83,9 +93,12 @@ async def _share(settings: dict[str, Any], links: Any, system: Any) -> None:
 async def _keep_port(settings: dict[str, Any], links: Any, system: Any) -> None:
     """Run links over a port, one after the other, until it cannot be opened."""
     hint = crc32(label(settings).encode()) | 1
+    baud = 0
     while True:
         try:
             medium, channel = await connect(settings, links.local)
+            if settings.get("baud") == AUTO:
+                baud = await _dial(settings, channel, links, system, baud)
         except OSError as error:
             system.log(f"{label(settings)}: {error}")
             await asyncio.sleep(TAKEN_S if os.path.exists(settings["port"]) else 0)
@@ -96,6 +109,21 @@ async def _keep_port(settings: dict[str, Any], links: Any, system: Any) -> None:
             reason = str(error)
         system.log(f"{label(settings)}: {reason}")
         await asyncio.sleep(LOOK_S)
+
+
+async def _dial(
+    settings: dict[str, Any], channel: StreamChannel, links: Any, system: Any, first: int
+) -> int:
+    try:
+        baud = await dial(
+            channel.reader, channel.reader.set_baud, system, links.local.entropy, first
+        )
+    except BaseException:
+        await channel.close()
+        raise
+    if baud != first:
+        system.log(f"{label(settings)}: somebody is there at {baud} baud")
+    return baud
 
 
 async def connect(settings: dict[str, Any], local: Local) -> tuple[Medium, StreamChannel]:
@@ -109,7 +137,8 @@ def _open(settings: dict[str, Any]) -> "SerialStream":
     if not isinstance(port, str):
         raise ConfigError('a serial link needs its port, such as "/dev/ttyACM0"')
     try:
-        return SerialStream(port, settings.get("baud", BAUD))
+        baud = settings.get("baud", BAUD)
+        return SerialStream(port, BAUD if baud == AUTO else baud)
     except OSError as error:
         raise OSError(f"{error}{_hint(error)}") from error
 
@@ -133,6 +162,9 @@ class SerialStream:
         self._outgoing = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._serial.fileno(), self._readable)
+
+    def set_baud(self, baud: int) -> None:
+        self._serial.baudrate = baud
 
     async def read(self, size: int) -> bytes:
         return await self._reader.read(size)

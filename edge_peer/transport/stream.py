@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# Of one byte, which no frame of a link is: who looks for the speed of a line (dialling.py).
+ASK, ANSWER = b"?", b"!"
+
+
 class StreamChannel:
     def __init__(
         self,
@@ -30,7 +34,7 @@ class StreamChannel:
         encode: "Callable[[bytes], bytes]" = encode,
         decoder: "Any" = None,
     ) -> None:
-        self._reader = reader
+        self.reader = reader
         self._writer = writer
         self._frame_size_max = frame_size_max
         self._encode = encode
@@ -42,11 +46,13 @@ class StreamChannel:
         return count
 
     async def receive(self) -> "list[bytes]":
-        data = await self._reader.read(self._frame_size_max)
+        data = await self.reader.read(self._frame_size_max)
         if not data:
             raise OSError("end of stream")
         frames: list[bytes] = self._decoder.receive(data)
-        return frames
+        if ASK in frames:
+            await self.send([ANSWER])
+        return [frame for frame in frames if len(frame) > 1]
 
     async def send(self, frames: "list[bytes]") -> None:
         for frame in frames:

@@ -29,7 +29,7 @@ KINDS = {
     "lan": ["edge_peer.board.lan"],
     "mqtt": ["edge_peer.board.mqtt"],
     "serial": ["edge_peer.board.serial"],
-    "bus": ["edge_peer.board.serial", "edge_peer.transport.bus_pump"],
+    "bus": ["edge_peer.board.serial_lines", "edge_peer.transport.bus_pump"],
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
 
@@ -11,7 +12,7 @@ from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress, listen
 from edge_peer.core.sync.messages import WANTS_ALL
-from edge_peer.host import lan, mqtt
+from edge_peer.host import lan, mqtt, storage
 from edge_peer.host.broker import Broker
 
 COUNT = 10_000
@@ -24,13 +25,13 @@ async def measure(folder):
     readings = workload.documents(COUNT, seed=1)
     try:
         theirs_s = await asyncio.to_thread(paho_s, broker.port, readings)
-        ours_s, messages = await mqtt_s(broker, readings)
+        ours_s, messages = await mqtt_s(broker, readings, folder)
         return {
-            "lan_documents_per_s": round(COUNT / await lan_s(readings)),
+            "lan_documents_per_s": round(COUNT / await lan_s(readings, folder)),
             "mqtt_documents_per_s": round(COUNT / ours_s),
             "mqtt_documents_per_message": round(COUNT / messages),
             "mqtt_times_paho": round(theirs_s / ours_s, 1),
-            "failover_documents_twice": await twice_after_failover(broker, readings),
+            "failover_documents_twice": await twice_after_failover(broker, readings, folder),
         }
     finally:
         broker.stop()
@@ -68,8 +69,14 @@ def paho_s(port, readings):
     return took_s
 
 
-def filled(readings):
-    board = Peer("board")
+def on_disk(name, folder, flags=0):
+    """A peer whose store is a real one, a new file."""
+    settings = {"path": str(folder / f"{name}-{os.urandom(4).hex()}.db"), "quota_bytes": 1 << 28}
+    return Peer(name, flags, lambda *hooks: storage.open_log(settings, *hooks))
+
+
+def filled(readings, folder):
+    board = on_disk("board", folder)
     for start in range(0, len(readings), 1_000):
         part = readings[start : start + 1_000]
         board.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": part})
@@ -81,9 +88,9 @@ async def linked(board, module, settings):
     await board.links.run(medium, channel)
 
 
-async def mqtt_s(broker, readings):
+async def mqtt_s(broker, readings, folder):
     """Return the seconds, handshake and all, and how many messages the board has published."""
-    board, big, count = filled(readings), Peer("big", WANTS_ALL), 0
+    board, big, count = filled(readings, folder), on_disk("big", folder, WANTS_ALL), 0
     publish = Broker.publish
 
     def counted(broker, topic, payload, life_s=0):
@@ -102,8 +109,8 @@ async def mqtt_s(broker, readings):
         Broker.publish = publish
 
 
-async def lan_s(readings):
-    board, big = filled(readings), Peer("big", WANTS_ALL)
+async def lan_s(readings, folder):
+    board, big = filled(readings, folder), on_disk("big", folder, WANTS_ALL)
     server = await listen(lambda: [big.links], "127.0.0.1", 0)
     settings = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
     begun_s = time.monotonic()
@@ -113,9 +120,9 @@ async def lan_s(readings):
     return time.monotonic() - begun_s
 
 
-async def twice_after_failover(broker, readings):
+async def twice_after_failover(broker, readings, folder):
     """Cut TCP in the middle; return how many documents went again over MQTT."""
-    board, big, sessions = filled(readings), Peer("big", WANTS_ALL), []
+    board, big, sessions = filled(readings, folder), on_disk("big", folder, WANTS_ALL), []
     board.links.on_open = sessions.append
     server = await listen(lambda: [big.links], "127.0.0.1", 0)
     settings = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
