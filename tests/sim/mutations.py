@@ -18,6 +18,7 @@ from edge_peer.core.store.knowledge import Knowledge
 from edge_peer.core.sync import sync as syncs
 from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.core.sync.receiver import Receiver
+from edge_peer.core.sync.reconcile import Held
 from edge_peer.core.sync.sender import Sender
 from edge_peer.core.sync.sync import Sync
 
@@ -120,6 +121,13 @@ def _own_writes_are_fetched_again_once() -> list[Patch]:
     return [(Knowledge, "forget_knowledge", believe_to_have_them)]
 
 
+def _what_is_lacking_is_passed_over() -> list[Patch]:
+    def has(self: Any, put: Any, document: Any) -> bool:
+        return bool(put[2] <= self._arrival and self._members(put, document))
+
+    return [(Held, "has", has)]
+
+
 MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f01": _relay_evicts_what_is_not_durable,
     "f02": _knowledge_suppresses_nothing,
@@ -136,6 +144,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
     "hello": _hello_is_not_answered,
+    "strangers": _what_is_lacking_is_passed_over,
 }
 
 

@@ -182,6 +182,16 @@ class Node:
                 for one in self._subscribed.pop(zone):
                     one.cancel()
 
+    def forget(self, what):
+        if what == "cursors":
+            self.store.cursors = {}
+            for end in self.links.pumps:
+                if end.session.sync is not None:
+                    end.session.sync.say_again()
+        else:
+            self.store.forget_knowledge()
+        self._tell_all()
+
     def _tell(self, session):
         self._subscriptions.tell(session, lambda: self.world.now_ms)
 

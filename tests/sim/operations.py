@@ -132,6 +132,15 @@ def want(world, node, number, zones):
         world.power_failed(node)  # as an application would that nobody looks after
 
 
+def forget(world, node, number, what):
+    """Lose the cursors, or all knowledge, and read every neighbour again."""
+    try:
+        node.forget(what)
+    except StorageError:
+        world.count("storage error")
+        world.power_failed(node)
+
+
 def power(world, node, number, count, tear, off_ms):
     """Let the power fail in one of the next writes to flash, and come back."""
     node.off_ms = off_ms
@@ -200,6 +209,7 @@ OPERATIONS = {
     "delete": (delete, False, True),
     "evict": (evict, False, True),
     "want": (want, False, True),
+    "forget": (forget, False, True),
     "power": (power, False, True),
     "restart": (restart, False, True),
     "wipe": (wipe, False, False),

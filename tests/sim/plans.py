@@ -163,6 +163,11 @@ def _a_cut(chance, plan):
     return ["cut", wire, chance.choice((300, 3_000, 30_000, 200_000))]
 
 
+def _a_lapse(chance, plan):
+    node = chance.between(1, len(plan["nodes"]) - 1)
+    return ["forget", node, chance.choice(("cursors", "knowledge", "knowledge"))]
+
+
 def _a_noise(chance, plan):
     wire = chance.below(len(plan["wires"]))
     return ["noise", wire, chance.choice((50, 200, 500)), chance.between(1_000, 60_000)]
@@ -206,6 +211,7 @@ WORLDS = {
     "order": dict(TODAY, deletes=True, clocks_right=True),
     "repair": dict(TODAY, repair=True),
     "signed": dict(TODAY, signs=True),
+    "strangers": dict(TODAY, forgets=True),
     "full": dict({feature: True for feature in TODAY}, clocks_right=False),
 }
 
@@ -228,6 +234,9 @@ def make(world, seed, shape="", count=0, minutes=0, per_minute=0):
     for _ in range(count):
         at_ms = 1_000 + chance.below(plan["length_ms"] - 1_000)
         script.append([at_ms] + _choose(chance)(chance, plan))
+    if plan["features"].get("forgets"):
+        for at_ms in range(90_000, plan["length_ms"], 45_000):
+            script.append([at_ms] + _a_lapse(chance, plan))
     plan["script"] = sorted(script, key=lambda operation: operation[0])
     return plan
 

@@ -81,3 +81,7 @@ def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
 @pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello", "presence"])
 def test_what_was_mended_stays_mended(name):
     assert outcome(name) == []
+
+
+def test_who_has_lost_what_it_knew_is_sent_what_it_lacks():
+    needs("strangers")

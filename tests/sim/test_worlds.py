@@ -39,6 +39,7 @@ def test_a_small_world_holds(seed):
     check(make("move", seed))
     check(make("signed", seed))
     check(make("repair", seed))
+    check(make("strangers", seed))
 
 
 @pytest.mark.slow
