@@ -4,12 +4,14 @@ The apps that a Big Peer serves beside that of its data folder: one folder each.
     DATA/apps/APPID/    what a data folder has (settings.py): identity, keys, documents
 
 A new one is made under a name that is none and then moved to its place: it is there whole,
-or not at all.
+or not at all. One that is deleted is moved aside first, so what a kill leaves of it serves
+nobody, and goes at the next start.
 """
 
 import json
 import re
 import secrets
+import shutil
 from pathlib import Path
 
 from edge_peer.bigpeer import settings
@@ -17,6 +19,7 @@ from edge_peer.core.errors import ConfigError
 from edge_peer.host import private_file
 
 APP_COUNT_MAX = 64  # a key that nobody knows, and a stranger at the port, cost a look in each
+GONE = ".gone"
 _APP_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -44,3 +47,20 @@ def found(data: Path, name: str, passphrase: str | None) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot make an app in {data}: {error}") from error
     return folder
+
+
+def remove(folder: Path) -> None:
+    """Delete the folder of an app that nobody has open, for good. Raises ConfigError."""
+    try:
+        gone = folder.rename(folder.with_name(folder.name + GONE))
+        private_file.sync_folder(folder.parent)
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise ConfigError(f"cannot delete {folder}: {error}") from error
+
+
+def sweep(data: Path) -> None:
+    """Finish what was under way when a Big Peer was killed: parts, and what was deleted."""
+    for pattern in ("*.part", "*" + GONE):
+        for path in (data / settings.APPS_FOLDER).glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

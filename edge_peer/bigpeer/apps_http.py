@@ -5,6 +5,8 @@ Apps over HTTP: which there are, and one more.
                          of the app that the Big Peer began with
     POST /api/v4/apps    for such an administrator: 201, APP and {"key": its administrator's}
          {"name": "factory", "passphrase": TEXT | null}
+    DELETE /api/v4/apps/{appID}    for such an administrator: 204. It is gone for good, with its
+         documents, keys, webhooks and authority. Not the app that the Big Peer began with.
 
     APP: {"id": the appID, "name": null where its authority is not here, "locked": whether a
           passphrase locks the authority, "documents"}
@@ -41,9 +43,7 @@ async def list_apps(big: "BigPeer", own: "Tenant", request: Request, key: Key) -
 
 
 async def create_app(big: "BigPeer", own: "Tenant", request: Request, key: Key) -> Response:
-    if own is not big or not key.is_administrator:
-        text = "this is for an administrator's key of the app that the Big Peer began with"
-        raise Refusal(403, "forbidden", text)
+    _check_host(big, own, key)
     fields = object_in(await body_of(request, BODY_BYTES_MAX), "name")
     name, passphrase = fields.get("name"), passphrase_in(fields)
     if not isinstance(name, str) or not name or not set(fields) <= {"name", "passphrase"}:
@@ -54,6 +54,24 @@ async def create_app(big: "BigPeer", own: "Tenant", request: Request, key: Key) 
         raise Refusal(400, "request", str(error)) from error
     told = map_of(tenant) | {"key": (tenant.folder / KEY_FILE).read_text().strip()}
     return json_response(encode(told), 201, NO_STORE)
+
+
+async def delete_app(big: "BigPeer", own: "Tenant", request: Request, key: Key) -> Response:
+    _check_host(big, own, key)
+    app_id = request.path_params["appID"].lower()
+    if app_id not in big.tenants:
+        raise Refusal(404, "app", "there is no such app here")
+    try:
+        await big.delete_app(app_id)
+    except ConfigError as error:
+        raise Refusal(409, "app", str(error)) from error
+    return Response(status_code=204)
+
+
+def _check_host(big: "BigPeer", own: "Tenant", key: Key) -> None:
+    if own is not big or not key.is_administrator:
+        text = "this is for an administrator's key of the app that the Big Peer began with"
+        raise Refusal(403, "forbidden", text)
 
 
 def passphrase_in(fields: dict[str, Any]) -> str | None:

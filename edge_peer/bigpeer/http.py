@@ -134,6 +134,7 @@ def make_app(big: "BigPeer") -> FastAPI:
     route("GET", "/metrics", metrics.show, openapi.METRICS, versions=())
     route("GET", "/apps", _of_host(big, apps_http.list_apps), openapi.LIST_APPS)
     route("POST", "/apps", _of_host(big, apps_http.create_app), openapi.CREATE_APP)
+    route("DELETE", "/apps/{appID}", _of_host(big, apps_http.delete_app), openapi.DELETE_APP)
     route("POST", "/backup", _of_host(big, backup_http.make), openapi.BACKUP)
     for method, path, handle, described in (
         ("GET", "/keys", keys_http.list_keys, openapi.LIST_KEYS),

@@ -272,6 +272,16 @@ CREATE_APP: dict[str, Any] = {
     },
     "openapi_extra": {"requestBody": {"required": True, **_json(_NEW_APP)}},
 }
+DELETE_APP: dict[str, Any] = {
+    "summary": "Delete an app, for good",
+    "operation_id": "delete_app",
+    "status_code": 204,
+    "responses": {
+        204: {"description": "it is gone, with all that it had"},
+        **_errors(401, 403, 404, 409, 500),
+    },
+    "openapi_extra": {"parameters": [_APP]},
+}
 BACKUP: dict[str, Any] = {
     "summary": "Copy everything into a folder beside the documents",
     "operation_id": "backup",

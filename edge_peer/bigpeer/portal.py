@@ -17,6 +17,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 from nicegui import ui
@@ -54,12 +55,12 @@ class Portal:
     def __init__(self, big: "BigPeer") -> None:
         self.big = big
         self.app = Gate(self._serve, big)
-        self._feeds: dict[str, Feed] = {}  # by appID, of those that somebody has looked at
+        self._feeds: WeakKeyDictionary[Tenant, Feed] = WeakKeyDictionary()  # somebody has looked
 
     def feed_of(self, tenant: "Tenant") -> Feed:
-        if tenant.app_id not in self._feeds:
-            self._feeds[tenant.app_id] = Feed(tenant.store, codec.unpack)
-        return self._feeds[tenant.app_id]
+        if tenant not in self._feeds:
+            self._feeds[tenant] = Feed(tenant.store, codec.unpack)
+        return self._feeds[tenant]
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -104,6 +105,7 @@ class Page:
     def __init__(self, portal: Portal, tenant: "Tenant", site: URL, form_token: str) -> None:
         """site: as the browser calls this server; form_token: of its session (forms.py)."""
         self._host = portal.big.options.host
+        self._tenants = portal.big.tenants
         self._big = tenant
         self._feed = portal.feed_of(tenant)
         self._mesh_drawn: Any = None
@@ -114,6 +116,9 @@ class Page:
             self._build(site, form_token)
 
     async def refresh(self) -> None:
+        if self._tenants.get(self._big.app_id) is not self._big:  # it was deleted
+            ui.navigate.to("./apps")
+            return
         await self._feed.catch_up()
         devices = self._feed.devices()
         empty = not devices and not self._big.links.pumps

@@ -25,6 +25,7 @@ from edge_peer.bigpeer.people import People
 from edge_peer.bigpeer.sessions import Sessions
 from edge_peer.bigpeer.tenant import STOP_LIMIT_S, Tenant
 from edge_peer.bigpeer.tls import Certificate
+from edge_peer.core.errors import ConfigError
 from edge_peer.host import system
 from edge_peer.peer import Links
 
@@ -53,9 +54,10 @@ class BigPeer(Tenant):
         self.sync_port = options.sync_port
         self.started = asyncio.Event()  # set when both ports answer; then their numbers are known
         self.tenants: dict[str, Tenant] = {self.app_id: self}
+        apps.sweep(options.data)
         for folder in apps.folders(options.data):
             self.tenants[folder.name] = Tenant(folder, folder.name, options.store)
-        self._tasks: set[asyncio.Task[None]] = set()  # those of the tenants
+        self._tasks: dict[asyncio.Task[None], str] = {}  # and of which app each is
 
     def served(self) -> list[Links]:
         """Return the links of each app."""
@@ -67,8 +69,29 @@ class BigPeer(Tenant):
         tenant = Tenant(folder, folder.name, self.options.store)
         self.tenants[folder.name] = tenant
         tenant.sync_port = self.sync_port
-        self._tasks.update(tenant.start(self.options.mqtt))
+        self._start(tenant)
         return tenant
+
+    async def delete_app(self, app_id: str) -> None:
+        """Delete an app with all that it has, for good. Raises ConfigError."""
+        tenant = self.tenants[app_id]
+        if tenant is self:
+            raise ConfigError("the app that a Big Peer began with cannot be deleted")
+        if self.options.store:
+            text = "its documents are in PostgreSQL: stop all that share it, drop the schema "
+            raise ConfigError(text + f"edge_{app_id}, and move {tenant.folder} away")
+        del self.tenants[app_id]
+        tasks = [task for task, of in self._tasks.items() if of == app_id]
+        for task in tasks:
+            del self._tasks[task]  # whose end is none of the Big Peer's
+            task.cancel()
+        await asyncio.gather(tenant.close_links(), *tasks, return_exceptions=True)
+        tenant.close()
+        await asyncio.to_thread(apps.remove, tenant.folder)
+
+    def _start(self, tenant: Tenant) -> None:
+        for task in tenant.start(self.options.mqtt):
+            self._tasks[task] = tenant.app_id
 
     async def run(self) -> None:
         """Serve until cancelled, then stop in order and close the stores; call it once.
@@ -100,15 +123,16 @@ class BigPeer(Tenant):
         web = WebServer(make_app(self), self.started.set, self.certificate, options.trusted_proxies)
         serving = asyncio.create_task(web.serve(sockets=[http_socket]))
         if self.certificate is not None:
-            self._tasks.add(asyncio.create_task(self.certificate.keep()))
+            self._tasks[asyncio.create_task(self.certificate.keep())] = ""
         for tenant in self.tenants.values():
-            self._tasks.update(tenant.start(options.mqtt))
+            self._start(tenant)
         try:
-            done, _ = await asyncio.wait(
-                {serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                task.result()
+            while not serving.done():
+                done, _ = await asyncio.wait(
+                    {serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done & {serving, *self._tasks}:
+                    task.result()
         finally:
             listener.close()
             await asyncio.gather(*(tenant.close_links() for tenant in self.tenants.values()))

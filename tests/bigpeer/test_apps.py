@@ -125,3 +125,31 @@ def test_a_stranger_at_the_port_is_told_nothing(server):
         one.shutdown(socket.SHUT_WR)
         one.settimeout(LIMIT_S)
         assert one.recv(100) == b""
+
+
+def test_a_deleted_app_is_gone_with_all_that_it_had(start, tmp_path):
+    server = start(tmp_path)
+    made = server.ask("POST", "/apps", json={"name": "mill"}).json()
+    sql = {"statement": "INSERT INTO c DOCUMENTS ({'_id': 'a', 'n': 1})"}
+    assert server.ask("POST", "/store/execute", made["key"], json=sql).status_code == 200
+    assert server.ask("DELETE", f"/apps/{made['id']}", made["key"]).status_code == 403
+    assert server.ask("DELETE", f"/apps/{server.big.app_id}").status_code == 409
+    assert server.ask("DELETE", f"/apps/{made['id']}").status_code == 204
+    assert server.ask("POST", "/store/execute", made["key"], json=sql).status_code == 401
+    assert server.ask("DELETE", f"/apps/{made['id']}").status_code == 404
+    assert not any((tmp_path / "apps").iterdir())
+    assert server.execute("SELECT * FROM c")["items"] == []  # the Big Peer goes on
+    again = server.ask("POST", "/apps", json={"name": "mill"})
+    assert again.status_code == 201 and again.json()["id"] != made["id"]
+
+
+def test_what_a_kill_left_of_an_app_goes_at_the_next_start(start, tmp_path):
+    server = start(tmp_path)
+    made = server.ask("POST", "/apps", json={"name": "mill"}).json()
+    server.stop()
+    folder = tmp_path / "apps" / made["id"]
+    folder.rename(folder.with_name(folder.name + ".gone"))
+    (tmp_path / "apps" / "1234.part").mkdir()
+    server = start(tmp_path)
+    assert not any((tmp_path / "apps").iterdir())
+    assert len(server.ask("GET", "/apps").json()["apps"]) == 1

@@ -81,3 +81,15 @@ def test_a_webhook_is_made_replayed_and_ended(server, browser):
     assert send(browser, "webhooks", action="replay", id=id, **{"from": "x"}).status_code == 400
     assert "no webhook yet" in send(browser, "webhooks", action="remove", id=id).text
     assert send(browser, "webhooks", name="a", url="x", filter="{}").status_code == 400
+
+
+def test_an_app_is_deleted_by_who_types_its_name(server, browser):
+    made = send(browser, "apps", name="brief")
+    id = re.search('id="new-app">([0-9a-f]{32})<', made.text).group(1)
+    wrong = send(browser, "apps", action="delete", id=id, confirm="other")
+    assert wrong.status_code == 400 and id in browser.get("/apps").text
+    assert id not in send(browser, "apps", action="delete", id=id, confirm="brief").text
+    own = server.big.app_id
+    assert f'confirm-{own}"' not in browser.get("/apps").text
+    refused = send(browser, "apps", action="delete", id=own, confirm=server.big.name)
+    assert refused.status_code == 409

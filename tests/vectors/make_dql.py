@@ -567,7 +567,7 @@ def mistakes():
         error("SELECT * FROM ~ WHERE n ! 1", 25, "unexpected character !"),
         error("SELECT FROM ~", 8, "expected a value, not FROM"),
         error("SELECT * FROM ~ LIMIT 1 WHERE n = 1", 25, "did not expect WHERE"),
-        error("INSERT INTO ~ VALUES (1)", 15, "expected DOCUMENTS, not VALUES"),
+        error("INSERT INTO ~ WORDS (1)", 15, "expected DOCUMENTS, not WORDS"),
     ]
 
 

@@ -1,7 +1,7 @@
 """
 DQL, the query language: text in, a tree out. core/query/execute.py runs it.
 
-    INSERT INTO c [INITIAL] DOCUMENTS (value) [, (value) …]
+    INSERT INTO c [INITIAL] DOCUMENTS|VALUES (value) [, (value) …]
         [ON ID CONFLICT FAIL | DO NOTHING | DO UPDATE]
     SELECT …                                                  core/query/grammar_select.py
     UPDATE …, DELETE …, EVICT …                               core/query/grammar_change.py
@@ -181,7 +181,8 @@ class Parser:
         self.need("INTO")
         collection = self.name("a collection")
         on_conflict = "INITIAL" if self.takes("INITIAL") else "FAIL"
-        self.need("DOCUMENTS")
+        if not self.takes("VALUES"):  # Ditto has both words
+            self.need("DOCUMENTS")
         nodes: list[tuple[Node, int]] = []
         while not nodes or self.takes(","):
             self.need("(")
