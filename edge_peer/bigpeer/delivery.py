@@ -46,6 +46,7 @@ TRY_COUNT_MAX = 15  # with the waits between them about three quarters of an hou
 AWAY_TRY_COUNT_MAX = 200  # a day, where nothing at all can be told: then it is not the document
 WAIT_S_MIN, WAIT_S_MAX = 1.0, 600.0
 STORE_WAIT_S = 5
+LOOK_S = 2  # for what other workers have done to webhooks; what we do counts at once
 GONE = 410
 
 
@@ -102,16 +103,32 @@ class Deliverer:
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)  # PARALLEL_COUNT is a limit
         async with aiohttp.ClientSession(connector=connector) as self._client:
             try:
-                for webhook in self._webhooks.all():
-                    self.changed(webhook.id)
-                await asyncio.Event().wait()
+                known: dict[str, bool] = {}
+                while True:
+                    known = self._look(known)
+                    await asyncio.sleep(LOOK_S)
             finally:
+                self._client = None
                 self._store.off_commit(self._wake)
-                for task in self._tasks.values():
+                tasks, self._tasks = list(self._tasks.values()), {}
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
                 if publisher is not None:
                     await publisher.close()
+
+    def _look(self, known: dict[str, bool]) -> dict[str, bool]:
+        """Begin and end what another worker has made, let go on or removed since the last look."""
+        try:
+            found = {one.id: one.is_paused for one in self._webhooks.all()}
+        except StorageError:
+            return known  # whoever needs it says so
+        for id in known.keys() | found.keys():
+            is_running = id in self._tasks and not self._tasks[id].done()
+            if id not in found or (not found[id] and not is_running):
+                self.changed(id)
+        self._wake(None, None)  # one that was put back has something to tell
+        return found
 
     def changed(self, id: str) -> None:
         """Begin to tell this webhook, or again from where its cursor is now, or end it."""
@@ -158,7 +175,7 @@ class Deliverer:
                 self._webhooks.pause(id)
                 return
             cursor = max([webhook.cursor, *[put[2] for put in puts]])
-            self._webhooks.advance(id, cursor, batch, revived)
+            self._webhooks.advance(webhook, cursor, batch, revived)
             self._teller.prune(self._store.arrival)
             await asyncio.sleep(0)
 

@@ -77,7 +77,7 @@ class Keys:
     def all(self) -> list[Key]:
         """Return what was not revoked, the oldest first; some may have expired."""
         rows = self._vault.rows(
-            f"SELECT {_COLUMNS} FROM key WHERE revoked_ms IS NULL ORDER BY created_ms, rowid"
+            f"SELECT {_COLUMNS} FROM key WHERE revoked_ms IS NULL ORDER BY created_ms, id"
         )
         return [self._key(row) for row in rows]
 

@@ -53,6 +53,11 @@ def open_log(settings: dict[str, Any], evict: Evict, before_erase: BeforeErase) 
     return PostgresLog(url, schema, limits_of(settings), evict, before_erase)
 
 
+def connected(url: str, schema: str) -> Database:
+    """Connect to an app's tables beside its workers. Raises ConfigError, StorageError."""
+    return Database(url, schema, lambda db: bring_up(db, schema, "layout", tables.STEPS))
+
+
 class PostgresLog(LimitedLog):
     """The docstrings of FlashLog are the contract (tests/log_contract.py)."""
 

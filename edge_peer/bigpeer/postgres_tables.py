@@ -11,6 +11,7 @@ The tables of an app in PostgreSQL, and what is asked of them (postgres.py).
              totals                          rises with each change of `total`
     catalog  number | collection | name | paths     what CREATE INDEX made
     path     collection | number | path             which of doc.keys is whose
+    lease    name | holder | until                  what one worker does at a time (lease.py)
 
 Names and ids are bytea, in UTF-8: they may hold any character, and their order is that of
 their bytes; `SELECT convert_from(id, 'UTF8')` reads one. The pieces of attachments have
@@ -50,6 +51,7 @@ STEPS = (
         collection bytea NOT NULL, number int NOT NULL, path bytea NOT NULL,
         PRIMARY KEY (collection, number), UNIQUE (collection, path)
     );
+    CREATE TABLE lease (name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
     """,
 )
 FEED = "arrival, piece, own_seq, stamp, state, entries, catalog, totals"

@@ -23,10 +23,12 @@ What a Big Peer is started with, and what it keeps beside its store.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_peer.bigpeer.keys import Keys
 from edge_peer.bigpeer.tls import Files
@@ -36,6 +38,9 @@ from edge_peer.core.errors import ConfigError
 from edge_peer.host import authority, permissions, private_file, system
 from edge_peer.host.keys import read_secret
 from edge_peer.security import certificate, identity
+
+if TYPE_CHECKING:
+    from edge_peer.bigpeer.database import Database
 
 KEY_FILE = "api-key"
 IDENTITY_FILE = "identity.json"
@@ -167,6 +172,32 @@ def open_keys(data: Path, vault: Vault) -> Keys:
     return keys
 
 
+@contextmanager
+def shared_base(folder: Path) -> "Iterator[Database | None]":
+    """Connect to what workers share beside the documents; None: it is in the folder.
+
+    For commands: the URL is that of EDGE_PEER_STORE or big.json. Raises ConfigError, StorageError.
+    """
+    if not (folder / ELSEWHERE_FILE).exists():
+        yield None
+        return
+    url = completed(Settings(folder, store=os.environ.get("EDGE_PEER_STORE", ""))).store
+    if not url:
+        raise ConfigError(f"what {folder} is about is in PostgreSQL: set EDGE_PEER_STORE")
+    from edge_peer.bigpeer import postgres
+
+    app_id = identity.from_text(read_secret(str(folder / IDENTITY_FILE))).app_id.hex()
+    base = postgres.connected(url, schema_of(app_id))
+    try:
+        yield base
+    finally:
+        base.close()
+
+
+def schema_of(app_id: str) -> str:
+    return f"edge_{app_id}"
+
+
 def _fields(folder: Path, wanted: str, database: str) -> dict[str, Any]:
     path, store, mark = (folder / name for name in (IDENTITY_FILE, STORE_FILE, ELSEWHERE_FILE))
     if not path.exists():
@@ -187,7 +218,7 @@ def _fields(folder: Path, wanted: str, database: str) -> dict[str, Any]:
         raise ConfigError(f"the documents of {folder} are in {store.name}: `edge-peer big move`")
     if database and not mark.exists():
         private_file.write(mark, ELSEWHERE_TEXT)
-    place = {"url": database, "schema": f"edge_{app_id}"} if database else {"path": str(store)}
+    place = {"url": database, "schema": schema_of(app_id)} if database else {"path": str(store)}
     return {"identity": str(path), "storage": storage_of(place), "links": []}
 
 

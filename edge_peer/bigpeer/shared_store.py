@@ -57,6 +57,11 @@ class SharedStore(Store):
         self.log.on_ahead = self._note_ahead
         self._told = self.arrival
 
+    @property
+    def base(self) -> Database:
+        """The database, for what else workers share there."""
+        return self.log.base
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Let all of the block be one commit, that no other worker comes between."""

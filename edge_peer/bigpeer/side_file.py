@@ -2,7 +2,8 @@
 A small SQLite file beside the store, mode 0600, for what is not a document.
 
 Each statement is durable on return. A command beside a running Big Peer may open it, too:
-what one of them writes counts for the other's next look.
+what one of them writes counts for the other's next look. Where the documents are in PostgreSQL
+these tables are there, too (side_tables.py): statements keep to SQL that both speak.
 """
 
 import os
@@ -10,11 +11,25 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edge_peer.core.errors import StorageError
 
+if TYPE_CHECKING:
+    from edge_peer.bigpeer.database import Database
+
+Side = TypeVar("Side", bound="SideFile")
+
 LOCK_WAIT_S = 2  # for the other process; its writes take milliseconds
+
+
+def opened(kind: type[Side], path: Path, base: "Database | None") -> Side:
+    """Open these tables: in a file, or where an app's documents are. Raises StorageError."""
+    if base is None:
+        return kind(path)
+    from edge_peer.bigpeer.side_tables import SideTables
+
+    return cast(Side, SideTables(base, kind))
 
 
 class SideFile:

@@ -109,9 +109,17 @@ class Sightings:
         run = self._file.run
         with self._file.together():
             for author in seen:
-                run("INSERT OR REPLACE INTO seen VALUES (?, ?)", author, now_ms)
+                run(
+                    "INSERT INTO seen VALUES (?, ?)"
+                    " ON CONFLICT (author) DO UPDATE SET at_ms = excluded.at_ms",
+                    author,
+                    now_ms,
+                )
             for what, author, medium in changes:
-                run("INSERT INTO event VALUES (NULL, ?, ?, ?, ?)", author, now_ms, what, medium)
+                run(
+                    "INSERT INTO event (author, at_ms, what, medium) VALUES (?, ?, ?, ?)",
+                    author, now_ms, what, medium,
+                )  # fmt: skip
             run(
                 "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?",
                 EVENT_COUNT_MAX,

@@ -11,6 +11,7 @@ from edge_peer.core.store.store import Store
 from edge_peer.host import storage
 
 if TYPE_CHECKING:
+    from edge_peer.bigpeer.database import Database
     from edge_peer.bigpeer.shared_store import SharedStore
     from edge_peer.core.store.log import Evict
     from edge_peer.core.store.store import BeforeErase
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class FileStore(Store):
     """The store of a Big Peer that nobody shares: each commit is a turn of its own."""
+
+    base: "Database | None" = None
+    on_entries: Callable[[], None] | None = None
 
     def turn(self) -> AbstractContextManager[None]:
         return nullcontext()

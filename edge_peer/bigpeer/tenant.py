@@ -7,12 +7,14 @@ to the app whose key he shows (access.py), or which his handshake is of (recepti
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edge_peer.bigpeer import backup, ingress, settings, slices, stores
 from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.history import History
+from edge_peer.bigpeer.lease import Lease
 from edge_peer.bigpeer.live import Streams
 from edge_peer.bigpeer.metrics import Metrics
 from edge_peer.bigpeer.permissions import EVERYTHING, Permissions
@@ -20,6 +22,7 @@ from edge_peer.bigpeer.publisher import Publisher
 from edge_peer.bigpeer.registrar import INTERVAL_S, Registrar
 from edge_peer.bigpeer.retention import Retention
 from edge_peer.bigpeer.scoped import ScopedExecutor
+from edge_peer.bigpeer.side_file import opened
 from edge_peer.bigpeer.sightings import SightingFile, Sightings
 from edge_peer.bigpeer.telling import Teller
 from edge_peer.bigpeer.vault import Vault
@@ -32,6 +35,7 @@ from edge_peer.guarding import open_guard
 from edge_peer.host import codec, system
 from edge_peer.peer import Links, open_keyring
 from edge_peer.security.certificate import EPOCH_S
+from edge_peer.security.guard import LIST_ID
 
 STOP_LIMIT_S = 3  # how long a stop waits for answers and goodbyes that are under way
 STOP_POLL_S = 0.01
@@ -51,14 +55,16 @@ class Tenant:
         keyring = open_keyring(config.identity, system)
         self.folder = folder
         self.app_id = keyring.app_id.hex()
-        self.vault = Vault(folder / settings.DOORS_FILE)
-        self.keys = settings.open_keys(folder, self.vault)
         backup.renewed(folder, lambda: backup.open_copy(config.storage), system.entropy)
         self.store = stores.open_store(
             config.storage, keyring.certificate.key, system.wall_ms, system.entropy
         )
+        base = self.store.base
+        self.vault = opened(Vault, folder / settings.DOORS_FILE, base)
+        self.keys = settings.open_keys(folder, self.vault)
         self.upload_count = 0  # under way
-        self.webhooks = Webhooks(WebhookFile(folder / settings.WEBHOOKS_FILE), system.wall_ms)
+        webhooks = opened(WebhookFile, folder / settings.WEBHOOKS_FILE, base)
+        self.webhooks = Webhooks(webhooks, system.wall_ms)
         teller = Teller(self.app_id, self.webhooks, self._history())
         self.deliverer = Deliverer(self.store, self.webhooks, teller, system.wall_ms)
         self.streams = Streams()
@@ -70,7 +76,8 @@ class Tenant:
             Local(keyring, WANTS_ALL, self.store, self._executor.matcher, system.entropy), system
         )
         self.guard = open_guard(self.links, codec, config.identity)
-        file = SightingFile(folder / settings.SIGHTINGS_FILE)
+        self.store.on_entries = self._hear_list
+        file = opened(SightingFile, folder / settings.SIGHTINGS_FILE, base)
         self.sightings = Sightings(self.links, system.wall_ms, file)
         self.authority = folder / settings.APP_FOLDER  # where it lies, if it is here
         has_authority = self.authority.exists()
@@ -136,13 +143,17 @@ class Tenant:
     def start(self, mqtt: dict[str, Any] | None) -> list[asyncio.Task[None]]:
         """Begin what never ends."""
         name = f"edge-peer-changes-{self.store.author.hex()}"
-        publisher = None if mqtt is None else Publisher(mqtt, name)
         tasks = [asyncio.create_task(self._follow())]
-        tasks.append(asyncio.create_task(self.deliverer.run(publisher)))
+        base, deliverer = self.store.base, self.deliverer
+        telling = Lease(base, "webhooks").holding(
+            lambda: deliverer.run(None if mqtt is None else Publisher(mqtt, name))
+        )
+        tasks.append(asyncio.create_task(telling))
         tasks.append(asyncio.create_task(self.sightings.run()))
-        tasks.append(asyncio.create_task(self.retention.run()))
+        tasks.append(asyncio.create_task(Lease(base, "retention").holding(self.retention.run)))
         if mqtt is not None:
-            tasks.append(asyncio.create_task(ingress.MqttIngress(self.links, mqtt).run()))
+            listening = Lease(base, "mqtt").holding(ingress.MqttIngress(self.links, mqtt).run)
+            tasks.append(asyncio.create_task(listening))
         if self._registrar is not None:
             tasks.append(asyncio.create_task(self._register()))
         return tasks
@@ -172,6 +183,13 @@ class Tenant:
             self.sightings.close()
         except EdgeError as error:
             system.log(f"sightings: {error}")
+
+    def _hear_list(self) -> None:
+        """Go by the revocation list that another worker has kept."""
+        raw = self.store.entry(LIST_ID)
+        if raw is not None:
+            with suppress(EdgeError):
+                self.guard.take_list(raw)
 
     async def _follow(self) -> None:
         await self.store.follow()

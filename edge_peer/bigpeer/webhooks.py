@@ -140,7 +140,7 @@ class Webhooks:
         return one
 
     def all(self) -> list[Webhook]:
-        rows = self._file.rows(f"SELECT {_COLUMNS} FROM webhook ORDER BY created_ms, rowid")
+        rows = self._file.rows(f"SELECT {_COLUMNS} FROM webhook ORDER BY created_ms, id")
         return [_webhook(row) for row in rows]
 
     def by_id(self, id: str) -> Webhook | None:
@@ -180,22 +180,27 @@ class Webhooks:
     def revived(self, webhook: str, limit: int) -> list[Dead]:
         """Return the dead that are to be told again, the oldest first."""
         rows = self._file.rows(
-            "SELECT collection, id, txn, at_ms, error FROM dead WHERE webhook = ? AND is_revived"
-            " ORDER BY txn LIMIT ?",
+            "SELECT collection, id, txn, at_ms, error FROM dead WHERE webhook = ?"
+            " AND is_revived = 1 ORDER BY txn LIMIT ?",
             webhook,
             limit,
         )
         return [Dead(*row) for row in rows]
 
     def advance(
-        self, webhook: str, cursor: int, batch: "Batch", revived: Iterable[Dead] = ()
+        self, before: Webhook, cursor: int, batch: "Batch", revived: Iterable[Dead] = ()
     ) -> None:
-        """Note all of this at once. revived: of the dead, those that were in the batch."""
-        run = self._file.run
+        """Note all of this at once. revived: of the dead, those that were in the batch.
+
+        before: the webhook. Where it was put back since, it stays so, and is told again.
+        """
+        run, webhook = self._file.run, before.id
         with self._file.together():
-            run("UPDATE webhook SET cursor = ? WHERE id = ?", cursor, webhook)
+            sql = "UPDATE webhook SET cursor = ? WHERE id = ? AND cursor = ?"
+            run(sql, cursor, webhook, before.cursor)
             for collection, id in batch.told:
-                run("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", webhook, collection, id)
+                sql = "INSERT INTO told VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+                run(sql, webhook, collection, id)
             of_one = "WHERE webhook = ? AND collection = ? AND id = ?"
             for collection, id in batch.removed:
                 run(f"DELETE FROM told {of_one}", webhook, collection, id)
@@ -203,16 +208,19 @@ class Webhooks:
                 run(f"DELETE FROM dead {of_one}", webhook, one.collection, one.id)
             for one in batch.dead:
                 run(
-                    "INSERT OR REPLACE INTO dead VALUES (?, ?, ?, ?, ?, ?, 0)",
+                    "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 0)"
+                    " ON CONFLICT (webhook, collection, id) DO UPDATE SET txn = excluded.txn,"
+                    " at_ms = excluded.at_ms, error = excluded.error, is_revived = 0",
                     webhook, one.collection, one.id, one.txn, one.at_ms, one.error,
                 )  # fmt: skip
             for done in batch.deliveries:
                 run(
-                    "INSERT INTO delivery VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO delivery (webhook, collection, id, txn, at_ms, status, tries,"
+                    " error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     webhook, done.collection, done.id, done.txn, done.at_ms, done.status,
                     done.tries, done.error,
                 )  # fmt: skip
-            self._keep_newest("dead", "rowid", webhook, DEAD_COUNT_MAX if batch.dead else 0)
+            self._keep_newest("dead", "txn", webhook, DEAD_COUNT_MAX if batch.dead else 0)
             kept = DELIVERY_COUNT_MAX if batch.deliveries else 0
             self._keep_newest("delivery", "number", webhook, kept)
 
@@ -239,7 +247,7 @@ class Webhooks:
         """Return the newest first."""
         rows = self._file.rows(
             "SELECT collection, id, txn, at_ms, error FROM dead WHERE webhook = ?"
-            " ORDER BY rowid DESC LIMIT ?",
+            " ORDER BY txn DESC LIMIT ?",
             webhook,
             limit,
         )

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 FIELD = "certificate"
 INCARNATION_SIZE = 4
 CHECKED_MAX = 32  # certificates of which we remember whether they are signed
-_LIST_ID = "revoked"  # the store's entry that keeps the revocation list
+LIST_ID = "revoked"  # the store's entry that keeps the revocation list
 
 
 class Guard:
@@ -70,7 +70,7 @@ class Guard:
         self._revocations: Revocations | None = None
         self._checked: dict[bytes, bool] = {}  # fingerprint -> whether the authority signed it
         store.govern({AUTHORS: PIN, SIGNED: TRANSIT})
-        if store.entry(_LIST_ID) is not None:
+        if store.entry(LIST_ID) is not None:
             self._read_list()
 
     def open_gate(self, certificate: "Certificate", neighbour: bytes, incarnation: bytes) -> "Gate":
@@ -177,12 +177,12 @@ class Guard:
     def _read_list(self) -> "Revocations":
         from edge_peer.security.revocation import Revocations
 
-        self._revocations = Revocations(self.app_id, self.store.entry(_LIST_ID), self._keep_list)
+        self._revocations = Revocations(self.app_id, self.store.entry(LIST_ID), self._keep_list)
         return self._revocations
 
     def _keep_list(self, raw: bytes) -> None:
         try:
-            self.store.keep_entry(_LIST_ID, raw)
+            self.store.keep_entry(LIST_ID, raw)
         except StoreFull:
             pass  # it counts until the next start, and is told again after that
 

@@ -6,6 +6,7 @@ Several workers on one PostgreSQL database are one peer to devices.
 
 import asyncio
 import os
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -13,7 +14,13 @@ from app import APP, device
 from linked import BIG, Peer, Wire
 from peers import running, until
 
+from edge_peer.bigpeer import lease as leases
 from edge_peer.bigpeer import stores
+from edge_peer.bigpeer.people import People, hash_of, set_password
+from edge_peer.bigpeer.sessions import Sessions
+from edge_peer.bigpeer.telling import Batch
+from edge_peer.bigpeer.tenant import Tenant
+from edge_peer.bigpeer.webhooks import Dead
 from edge_peer.core.query.execute import Executor
 from edge_peer.core.sync.session import Local
 from edge_peer.host import codec, system
@@ -136,3 +143,65 @@ def test_while_the_database_is_away_nothing_waits_and_then_all_goes_on(workers, 
 
     asyncio.run(main())
     assert one.readings() == [0, 1] == other.readings()
+
+
+def test_keys_people_and_webhooks_are_everybodys(database, tmp_path):
+    url, folder = database.url, tmp_path / "a"
+    one = Tenant(folder, database=url)
+    (tmp_path / "b").mkdir()
+    shutil.copy2(folder / "identity.json", tmp_path / "b")
+    other = Tenant(tmp_path / "b", database=url)
+    try:
+        _, key = one.keys.create("a key", None)
+        assert other.keys.find(key) is not None and len(other.keys.all()) == 2
+        set_password(one.vault, "anna", hash_of("four words of nothing"), 1)
+        assert People(other.vault, system.wall_ms).any()
+        sessions = Sessions(one.vault, system.wall_ms)
+        token = sessions.begin("anna")
+        assert Sessions(other.vault, system.wall_ms).find(token) is not None
+        hook = one.webhooks.create("w", "https://example.org", {"everything": True}, 0)
+        dead = [Dead("c", "a\0b", 7, 1, "gone")]
+        batch = Batch(told=[("c", "a\0b")], dead=dead)
+        other.webhooks.advance(hook, 7, batch)
+        assert one.webhooks.by_id(hook.id).cursor == 7 and one.webhooks.dead(hook.id) == dead
+        assert one.webhooks.was_told(hook.id, "c", "a\0b")
+        other.webhooks.replay(hook.id, 3, 7)
+        one.webhooks.advance(one.webhooks.by_id(hook.id), 9, Batch())
+        one.webhooks.advance(hook, 12, Batch())
+        assert one.webhooks.by_id(hook.id).cursor == 9, "it was put back, and has gone on since"
+        assert not (folder / "doors.db").exists() and not (folder / "webhooks.db").exists()
+    finally:
+        one.close()
+        other.close()
+
+
+def test_one_worker_at_a_time_holds_a_lease_and_another_goes_on_when_it_is_dead(
+    workers, monkeypatch
+):
+    monkeypatch.setattr(leases, "LEASE_S", 0.5)
+    monkeypatch.setattr(leases, "RENEW_S", 0.05)
+    bases = [worker.store.log.base for worker in workers]
+    at_work, most = set(), []
+
+    async def main():
+        def work(name):
+            async def run():
+                at_work.add(name)
+                most.append(len(at_work))
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    at_work.discard(name)
+
+            return run
+
+        first = asyncio.create_task(leases.Lease(bases[0], "chore").holding(work("first")))
+        await until(lambda: at_work == {"first"}, "the first worker")
+        async with running(leases.Lease(bases[1], "chore").holding(work("second"))):
+            # What a kill does: nobody puts it off any more.
+            monkeypatch.setattr(leases.Lease, "_give_back", lambda self: None)
+            first.cancel()
+            await until(lambda: at_work == {"second"}, "the second worker")
+
+    asyncio.run(main())
+    assert max(most) == 1

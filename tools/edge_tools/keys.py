@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_peer.bigpeer import settings
 from edge_peer.bigpeer.keys import Keys
 from edge_peer.bigpeer.keys_http import map_of
 from edge_peer.bigpeer.permissions import Permissions
 from edge_peer.bigpeer.settings import DOORS_FILE, IDENTITY_FILE, open_keys
+from edge_peer.bigpeer.side_file import opened
 from edge_peer.bigpeer.vault import Vault
 from edge_peer.core.errors import ConfigError
 from edge_tools.errors import ToolError
@@ -64,11 +66,12 @@ def opened_vault(data: Path) -> Iterator[Vault]:
     """Raises ToolError for a folder in which no Big Peer has been started."""
     if not (data / IDENTITY_FILE).exists():
         raise ToolError(f"{data} is no Big Peer's; start one there first, or say --data")
-    vault = Vault(data / DOORS_FILE)
-    try:
-        yield vault
-    finally:
-        vault.close()
+    with settings.shared_base(data) as base:
+        vault = opened(Vault, data / DOORS_FILE, base)
+        try:
+            yield vault
+        finally:
+            vault.close()
 
 
 def _json(text: str) -> Any:
