@@ -233,10 +233,9 @@ class RecordCipher:
     def __init__(self, key: bytes, iv: bytes) -> None:
         self._ecb = cryptolib.aes(key, _ECB)
         self._cbc = cryptolib.aes(key, _CBC, bytes(16))
-        self._last = bytearray(16)
-        self._block = bytearray(16)  # A_0 of RFC 3610: 1, the nonce, 0
-        self._block[0] = 1
-        self._block[2:6] = iv
+        self._state = bytearray(32)  # A_0 of RFC 3610 (1, the nonce, 0) and CBC's last block
+        self._state[0] = 1
+        self._state[2:6] = iv
 
     def seal(self, header: int, counter: int, payload: bytes) -> bytes:
         size = len(payload)
@@ -244,20 +243,18 @@ class RecordCipher:
         scratch = _scratch
         if size > scratch.size:
             scratch.reserve(size)
-        self._number(header, counter)
+        state = self._state
+        state[1] = header
+        pack_into(">Q", state, 6, counter)
         end = 16 + ((size + 15) & ~15)
         scratch.mac_view[16 : 16 + size] = payload
         scratch.text_view[:size] = payload
-        prepare(scratch.mac, scratch.keys, self._last, self._block, size)
+        prepare(scratch.mac, scratch.keys, state, size)
         view = scratch.mac_view[:end]
         self._cbc.encrypt(view, view)
         view = scratch.keys_view[:end]
         self._ecb.encrypt(view, view)
-        finish(scratch.text_view, scratch.keys, scratch.mac, self._last, size)
-        out = scratch.out
-        out[13] = header
-        out[14] = counter >> 8 & 255
-        out[15] = counter & 255
+        finish(scratch.out, scratch.keys, scratch.mac, state, size)
         return bytes(scratch.out_view[13 : 24 + size])
 
     def open(self, record: bytes, counter: int) -> "bytes | None":
@@ -268,21 +265,19 @@ class RecordCipher:
         scratch = _scratch
         if size > scratch.size:
             scratch.reserve(size)
-        self._number(record[0], counter)
+        state = self._state
+        state[1] = record[0]
+        pack_into(">Q", state, 6, counter)
         end = 16 + ((size + 15) & ~15)
         record = memoryview(record)
         scratch.text_view[:size] = record[3 : 3 + size]
-        prepare(scratch.mac, scratch.keys, self._last, self._block, size)
+        prepare(scratch.mac, scratch.keys, state, size)
         view = scratch.keys_view[:end]
         self._ecb.encrypt(view, view)
         xor(scratch.text_view, scratch.text_view, scratch.keys_view[16:], (size + 3) >> 2)
         scratch.mac_view[16 : 16 + size] = scratch.text_view[:size]
         view = scratch.mac_view[:end]
         self._cbc.encrypt(view, view)
-        if check(scratch.keys, scratch.mac, self._last, record[3 + size :], size):
+        if check(scratch.keys, scratch.mac, state, record[3 + size :], size):
             return None
         return bytes(scratch.text_view[:size])
-
-    def _number(self, header: int, counter: int) -> None:
-        self._block[1] = header
-        pack_into(">Q", self._block, 6, counter)

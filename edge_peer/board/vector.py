@@ -36,12 +36,15 @@ def counters(out: ptr32, first: ptr32, count: int):
 
 
 @micropython.viper
-def prepare(mac: ptr32, keys: ptr32, last: ptr32, first: ptr32, size: int):
-    """Write A_0 … to keys; to mac B_0, without what CBC has in it, and zeros behind the text."""
-    a = first[0]
-    b = first[1]
-    c = first[2]
-    d = first[3]
+def prepare(mac: ptr32, keys: ptr32, state: ptr32, size: int):
+    """Write A_0 … to keys; to mac B_0, without what CBC has in it, and zeros behind the text.
+
+    state: of a RecordCipher, A_0 | CBC's last block.
+    """
+    a = state[0]
+    b = state[1]
+    c = state[2]
+    d = state[3]
     i = 0
     at = 0
     count = (size + 31) >> 4
@@ -52,10 +55,10 @@ def prepare(mac: ptr32, keys: ptr32, last: ptr32, first: ptr32, size: int):
         keys[at + 3] = d | (i << 24)
         i += 1
         at += 4
-    mac[0] = (a ^ 0x18) ^ last[0]  # flags 1 become 0x19: a tag of 8, two bytes of length
-    mac[1] = b ^ last[1]
-    mac[2] = c ^ last[2]
-    mac[3] = (d | ((size >> 8) << 16) | ((size & 255) << 24)) ^ last[3]
+    mac[0] = (a ^ 0x18) ^ state[4]  # flags 1 become 0x19: a tag of 8, two bytes of length
+    mac[1] = b ^ state[5]
+    mac[2] = c ^ state[6]
+    mac[3] = (d | ((size >> 8) << 16) | ((size & 255) << 24)) ^ state[7]
     text = ptr8(mac)
     i = 16 + size
     end = 16 + ((size + 15) & ~15)
@@ -65,40 +68,43 @@ def prepare(mac: ptr32, keys: ptr32, last: ptr32, first: ptr32, size: int):
 
 
 @micropython.viper
-def finish(text: ptr32, keys: ptr32, mac: ptr32, last: ptr32, size: int):
-    """Encrypt the text, keep CBC's last block, and put the tag behind the text."""
-    words = (size + 3) >> 2
-    i = 0
-    while i < words:
-        text[i] = text[i] ^ keys[i + 4]
+def finish(out: ptr32, keys: ptr32, mac: ptr32, state: ptr32, size: int):
+    """Encrypt the text, which begins at 16, put head and tag around it; keep CBC's last block."""
+    end = ((size + 3) >> 2) + 4
+    i = 4
+    while i < end:
+        out[i] = out[i] ^ keys[i]
         i += 1
     at = ((size + 15) >> 4) << 2
-    last[0] = mac[at]
-    last[1] = mac[at + 1]
-    last[2] = mac[at + 2]
-    last[3] = mac[at + 3]
-    out = ptr8(text)
-    tag = ptr8(last)
+    state[4] = mac[at]
+    state[5] = mac[at + 1]
+    state[6] = mac[at + 2]
+    state[7] = mac[at + 3]
+    record = ptr8(out)
+    nonce = ptr8(state)
+    record[13] = nonce[1]
+    record[14] = nonce[12]
+    record[15] = nonce[13]
     key = ptr8(keys)
     i = 0
     while i < 8:
-        out[size + i] = tag[i] ^ key[i]
+        record[16 + size + i] = nonce[16 + i] ^ key[i]
         i += 1
 
 
 @micropython.viper
-def check(keys: ptr32, mac: ptr32, last: ptr32, given: ptr8, size: int) -> int:
+def check(keys: ptr32, mac: ptr32, state: ptr32, given: ptr8, size: int) -> int:
     """Keep CBC's last block; return 0 if the tag is the one that was given."""
     at = ((size + 15) >> 4) << 2
-    last[0] = mac[at]
-    last[1] = mac[at + 1]
-    last[2] = mac[at + 2]
-    last[3] = mac[at + 3]
-    tag = ptr8(last)
+    state[4] = mac[at]
+    state[5] = mac[at + 1]
+    state[6] = mac[at + 2]
+    state[7] = mac[at + 3]
+    tag = ptr8(state)
     key = ptr8(keys)
     i = 0
     difference = 0
     while i < 8:
-        difference = difference | (tag[i] ^ key[i] ^ given[i])
+        difference = difference | (tag[16 + i] ^ key[i] ^ given[i])
         i += 1
     return difference

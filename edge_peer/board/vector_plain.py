@@ -13,29 +13,33 @@ def counters(out: bytearray, first: bytearray, count: int) -> None:
         out[16 * i + 15] = i
 
 
-def prepare(mac: bytearray, keys: bytearray, last: bytearray, first: bytearray, size: int) -> None:
-    counters(keys, first, (size + 31) >> 4)
-    mac[:16] = first
+def prepare(mac: bytearray, keys: bytearray, state: bytearray, size: int) -> None:
+    counters(keys, state, (size + 31) >> 4)
+    mac[:16] = state[:16]
     mac[0] ^= 0x18
     mac[14] = size >> 8
     mac[15] = size & 255
-    xor(mac, mac, last, 4)
+    xor(mac, mac, state[16:], 4)
     end = 16 + ((size + 15) & ~15)
     mac[16 + size : end] = bytes(end - 16 - size)
 
 
-def finish(text: memoryview, keys: bytearray, mac: bytearray, last: bytearray, size: int) -> None:
+def finish(out: bytearray, keys: bytearray, mac: bytearray, state: bytearray, size: int) -> None:
+    text = memoryview(out)[16:]
     xor(text, text, keys[16:], (size + 3) >> 2)
     end = 16 + ((size + 15) & ~15)
-    last[:] = mac[end - 16 : end]
+    state[16:] = mac[end - 16 : end]
+    out[13] = state[1]
+    out[14] = state[12]
+    out[15] = state[13]
     for i in range(8):
-        text[size + i] = last[i] ^ keys[i]
+        text[size + i] = state[16 + i] ^ keys[i]
 
 
-def check(keys: bytearray, mac: bytearray, last: bytearray, given: memoryview, size: int) -> int:
+def check(keys: bytearray, mac: bytearray, state: bytearray, given: memoryview, size: int) -> int:
     end = 16 + ((size + 15) & ~15)
-    last[:] = mac[end - 16 : end]
+    state[16:] = mac[end - 16 : end]
     difference = 0
     for i in range(8):
-        difference |= last[i] ^ keys[i] ^ given[i]
+        difference |= state[16 + i] ^ keys[i] ^ given[i]
     return difference
