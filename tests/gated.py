@@ -104,7 +104,7 @@ class Peer:
         random = Random(sum(name.encode()) + seed)
         self.log = log or open_log(None, None)
         self.store = Store(
-            lambda evict, before_erase: self.log,
+            self._opened,
             self.certificate.key,
             lambda: 1_700_000_000_000,
             random.bytes,
@@ -121,6 +121,10 @@ class Peer:
             lambda: Time(self.now_s, 0),
         )
         self.wanted = ()
+
+    def _opened(self, evict, before_erase):
+        self.log.before_erase = before_erase
+        return self.log
 
     def execute(self, text, **arguments):
         return self.executor.execute(text, arguments)

@@ -272,7 +272,7 @@ class Sender:
             if self._gate is not None:
                 self._vouch(self._cursor_told, document, puts, bodies)
             puts.append((key[0], key[1], self._cursor_told, b""))
-            bodies.append(document)
+            bodies.append(self._sealed(puts[-1], document))
 
     def put_aside(
         self, puts: "list[Put]", bodies: "list[Document]", size_max: int
