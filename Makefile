@@ -88,8 +88,8 @@ test-bluez: bluez-vm ## Sync over a real BlueZ and kernel, in the virtual machin
 
 test-all: test test-pico test-bluez test-postgres test-api test-browser ## Run every test there is (many minutes; Debian: postgresql, chromium)
 
-hil: setup ## Try a board on the desk: BOARD=RPI_PICO PORT=its USB, UART=an adapter at its link
-	HIL_BOARD=$(BOARD) HIL_PORT=$(PORT) HIL_UART=$(UART) HIL_CODE=$(CODE) \
+hil: setup ## Try a board on the desk: BOARD=RPI_PICO PORT=its USB, UART=an adapter at its link, PEER=USB of another
+	HIL_BOARD=$(BOARD) HIL_PORT=$(PORT) HIL_UART=$(UART) HIL_PEER=$(PEER) HIL_CODE=$(CODE) \
 	    $(VENV)/pytest tests/hardware/test_hil.py $(PYTEST_ARGS)
 
 test-browser: setup ## Use the portal as a person does, in the Chromium of this system (BROWSER=program)

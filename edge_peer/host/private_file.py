@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from edge_peer.core.errors import ConfigError
@@ -30,7 +31,9 @@ def write(path: Path, content: str | bytes, force: bool = False) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make what was created or renamed in a folder durable."""
+    """Make what was created or renamed in a folder durable, where folders can be opened."""
+    if sys.platform == "win32":
+        return  # NTFS journals its folders by itself
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -84,6 +84,50 @@ def test_on_trixie_cloud_init_does_it_and_cmdline_stays(folder, tmp_path):
     assert (boot / "user-data").read_text().startswith("#cloud-config\n")
 
 
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ("", []),
+        ("# what one could write here\n", []),
+        ("#cloud-config\nusers:\n- name: me\n", ["- name: me"]),
+        ("#cloud-config\nruncmd:\n- [a]\n- [b]\nusers: []\n", ["- [a]", "- [b]", "users: []"]),
+        ("#cloud-config\nruncmd:\n    - a\n", ["    - a"]),
+    ],
+)
+def test_what_the_imager_has_written_stays_and_ours_is_run_once(folder, tmp_path, before, kept):
+    boot = boot_partition(tmp_path / "boot", network_config="network: {}\n", user_data=before)
+    (boot / "meta-data").write_text("instance-id: imager\n")
+    for _ in range(2):
+        pi.to_boot_partition(folder, boot)
+    lines = (boot / "user-data").read_text().splitlines()
+    assert lines[0] == pi.CLOUD_CONFIG and lines.count("runcmd:") == 1
+    assert all(sum(line.strip() == one for line in lines) == 1 for one in pi.RUN)
+    assert [line for line in lines if line in kept] == kept
+    assert (boot / "meta-data").read_text() == "instance-id: imager\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["#cloud-config\nruncmd: [[a]]\n", "#cloud-config\nruncmd:\n", "#!/bin/sh\necho\n"]
+)
+def test_user_data_that_is_not_understood_is_left_alone(folder, tmp_path, text):
+    boot = boot_partition(tmp_path / "boot", network_config="network: {}\n", user_data=text)
+    with pytest.raises(ConfigError, match="user-data"):
+        pi.to_boot_partition(folder, boot)
+    assert (boot / "user-data").read_text() == text and not (boot / "edge-peer").exists()
+
+
+def test_a_folder_of_wheels_goes_along_for_a_pi_without_internet(tmp_path):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in ("edge_peer-1-py3-none-any.whl", "msgpack-1-py3-none-any.whl", "notes.txt"):
+        (wheels / name).touch()
+    identity = APP.identity(
+        "porch", certificate.RELAY, EVERYTHING, not_before_s=0, expiry_s=certificate.NEVER_S
+    )
+    pi.make(tmp_path / "porch.bundle", identity, CONFIG, "porch", wheels)
+    assert len(list((tmp_path / "porch.bundle/edge-peer").glob("*.whl"))) == 2
+
+
 def test_a_folder_that_is_no_boot_partition_is_named_and_left_alone(folder, tmp_path):
     with pytest.raises(ConfigError, match="no boot partition"):
         pi.to_boot_partition(folder, tmp_path)

@@ -9,7 +9,6 @@ has no room for, or that leave while the cable is unplugged, are lost without a 
 import asyncio
 import os
 import random
-import tty
 from collections.abc import Callable
 
 READ_SIZE = 4096
@@ -65,6 +64,8 @@ class Cable:
 class _End:
     def __init__(self) -> None:
         # The inner side stays open here, too: then the line survives whoever closes it.
+        import tty  # Windows has none, and no pseudo-terminals either
+
         self.outer, self._inner = os.openpty()
         tty.setraw(self._inner)
         os.set_blocking(self.outer, False)

@@ -109,7 +109,8 @@ def provision(
         Path | None, typer.Option(metavar="PATH", help="A Raspberry Pi's boot partition to fill.")
     ] = None,
     wheel: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="For a Raspberry Pi; else PyPI's edge-peer.")
+        Path | None,
+        typer.Option(metavar="PATH", help="For a Pi; a folder has all it needs without internet."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make keys anew, and revoke those of before.")

@@ -1,6 +1,7 @@
 """A peer or a Big Peer as a program: log lines, signals, and an end in order."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -46,7 +47,8 @@ def run_until_told(job: Coroutine[Any, Any, None], loop_factory: LoopFactory = N
         task = asyncio.ensure_future(job)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the Runner
+                loop.add_signal_handler(number, task.cancel)
         try:
             await task
         except asyncio.CancelledError:
