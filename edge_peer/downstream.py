@@ -17,6 +17,7 @@ the collection; where even that is too much, some collections are not asked for.
 
 from collections import namedtuple
 
+from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.core.query.parser import parse
 from edge_peer.core.sync.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
 
@@ -36,6 +37,10 @@ HELLO_BYTES_MAX = 640  # of subscriptions, in the smallest message of 1,024 byte
 # Between two readings of all neighbours for what was evicted here; twice as long each time:
 # there may be nobody who has it.
 REFETCH_MS_FIRST = 60_000
+# A device may change what it wants so often at once, and then once in that time: each change
+# may have all neighbours read again. Who does it more often is dropped, and may come back.
+CHANGES_MAX = 16
+CHANGE_MS = 10_000
 _ENTRY_ID = "downstream"
 
 # number: when it was heard, since ever; hops: of what the neighbour asked for
@@ -50,6 +55,7 @@ class Downstream:
         self._count = 0
         self._refetch_due_ms = 0
         self._refetch_ms = REFETCH_MS_FIRST
+        self._changes: dict[bytes, int] = {}  # device -> until when its changes are paid
         remembered = store.entry(_ENTRY_ID)
         entries: Any = [] if remembered is None else codec.unpack(remembered)
         for neighbour, subscriptions in entries:
@@ -57,9 +63,9 @@ class Downstream:
 
     def heard(self, neighbour: bytes, subscriptions: "tuple[tuple[str, bytes, int], ...]") -> bool:
         """Take what a neighbour wants now; return whether that is something else than before."""
-        before = self._asked.get(neighbour)
+        is_news = self.is_news(neighbour, subscriptions)
         self._hear(neighbour, subscriptions)
-        if (before.hops if before else {}) == self._hops_of(neighbour):
+        if not is_news:
             return False
         raw = self._remembered()
         while len(raw) > REMEMBERED_BYTES_MAX and len(self._asked) > 1:
@@ -68,6 +74,21 @@ class Downstream:
         if len(raw) <= REMEMBERED_BYTES_MAX:
             self._store.keep_entry(_ENTRY_ID, raw)
         return True
+
+    def pay(self, device: bytes, now_ms: int) -> None:
+        """Call for a change of what a device wants; raise RemoteProtocolError above the limit."""
+        paid_ms = max(now_ms, self._changes.get(device, 0)) + CHANGE_MS
+        if paid_ms > now_ms + CHANGES_MAX * CHANGE_MS:
+            raise RemoteProtocolError("subscriptions that change again and again")
+        if device not in self._changes and len(self._changes) >= NEIGHBOUR_COUNT_MAX:
+            del self._changes[min([(due_ms, one) for one, due_ms in self._changes.items()])[1]]
+        self._changes[device] = paid_ms
+
+    def is_news(
+        self, neighbour: bytes, subscriptions: "tuple[tuple[str, bytes, int], ...]"
+    ) -> bool:
+        """Return whether a neighbour wants something else than before."""
+        return self._hops_of(neighbour) != {(one[0], one[1]): one[2] for one in subscriptions}
 
     def scope(self, own: "tuple[Wanted, ...]") -> "Hops":
         """Return all that this relay wants: what its application asks for, and for others."""

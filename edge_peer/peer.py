@@ -57,6 +57,7 @@ class Links:
     def __init__(self, local: Local, system: "Any") -> None:
         self.local = local
         self.pumps: list[Pump] = []
+        self.refused_count = 0  # links that were closed as the other side broke the rules
         self.on_open: Callable[[Session], None] | None = None
         self._system = system
         self._hears = bool(local.flags & (RELAYS | WANTS_ALL))
@@ -162,6 +163,7 @@ class Links:
                 pump.wake()
 
     def _on_event(self, session: Session, event: "Event") -> None:
+        self.refused_count += session.was_refused
         if isinstance(event, Opened):
             self._system.log("%s: linked to %s" % (session.medium.name, session.neighbour_name))
             if self.on_open is not None:
@@ -343,6 +345,7 @@ class SmallPeer:
         if "erases_left" in status:
             status["lifetime_days"] = self._lifetime_days(status)
         status["links"] = self._links.status()
+        status["refused_links"] = self._links.refused_count
         if self._config.relay:
             status["presence"] = self._links.presence()
         if self._guard is not None and self._guard.has_refusals():

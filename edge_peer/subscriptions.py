@@ -89,10 +89,11 @@ class Subscriptions:
         sync = session.sync
         if sync is None:
             return
-        neighbour = session.neighbour
+        neighbour, certificate = session.neighbour, session.certificate
+        device = neighbour if certificate is None else certificate.key
         if self._downstream is not None and sync.on_asked is None:
             sync.on_asked = lambda requests, has_gap: self._asked(
-                neighbour, requests, has_gap, now_ms()
+                device, neighbour, requests, has_gap, now_ms()
             )
         own = self.wanted()
         if self._downstream is None:
@@ -104,9 +105,13 @@ class Subscriptions:
         requests = tuple([one + (scope[one],) for one in sorted(scope)])
         sync.subscribe(requests, now_ms(), self._downstream.covers(neighbour, scope))
 
-    def _asked(self, neighbour: bytes, requests: "Requests", has_gap: bool, now_ms: int) -> None:
-        """Take what a neighbour of a relay wants."""
+    def _asked(
+        self, device: bytes, neighbour: bytes, requests: "Requests", has_gap: bool, now_ms: int
+    ) -> None:
+        """Take what a neighbour of a relay wants; raise RemoteProtocolError if that is too much."""
         assert self._downstream is not None
+        if self._downstream.is_news(neighbour, requests):
+            self._downstream.pay(device, now_ms)
         was_untold, self._is_untold = self._is_untold, True
         is_changed = self._downstream.heard(neighbour, requests) or was_untold
         if has_gap and self._downstream.may_refetch(now_ms):

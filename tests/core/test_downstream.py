@@ -1,11 +1,19 @@
 """What a relay asks for on behalf of its neighbours, and for how long."""
 
+from helpers import raises
 from memory import open_log
 
 from edge_peer.core import codec
+from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.core.store.store import Store
 from edge_peer.core.sync.messages import HOPS_MAX, SUBSCRIPTION_COUNT_MAX
-from edge_peer.downstream import NEIGHBOUR_COUNT_MAX, REFETCH_MS_FIRST, Downstream
+from edge_peer.downstream import (
+    CHANGE_MS,
+    CHANGES_MAX,
+    NEIGHBOUR_COUNT_MAX,
+    REFETCH_MS_FIRST,
+    Downstream,
+)
 
 ONE, TWO = b"child-01", b"child-02"
 A = ("SELECT * FROM settings WHERE site = :s", codec.pack({"s": "a"}))
@@ -30,6 +38,16 @@ def test_what_neighbours_want_is_wanted_with_one_relay_more_on_its_way():
     assert downstream.scope(()) == {A: 1, B: 3}
     assert downstream.heard(ONE, (B + (2,),))
     assert downstream.scope(()) == {B: 3}
+
+
+def test_who_changes_its_mind_again_and_again_is_refused_and_may_come_back():
+    downstream = Downstream(new_store(), codec)
+    for _ in range(CHANGES_MAX):
+        downstream.pay(ONE, 5_000)
+    with raises(RemoteProtocolError, "again and again"):
+        downstream.pay(ONE, 5_000)
+    downstream.pay(TWO, 5_000)
+    downstream.pay(ONE, 5_000 + CHANGE_MS)
 
 
 def test_what_nobody_wants_any_more_dies_out_between_two_relays():

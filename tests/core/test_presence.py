@@ -203,3 +203,12 @@ def test_entries_come_back_as_they_were_and_their_prefixes_are_refused():
 
 def test_quality_is_how_little_is_repeated():
     assert [quality_of(100, n) for n in (0, 1, 2, 3, 10, 11, 500)] == [3, 2, 2, 1, 1, 0, 0]
+
+
+def test_a_device_cannot_say_how_new_the_presence_of_others_is():
+    presence = Presence(author(1), "p1", 256)
+    presence.note_links([Link(author(2), "p2", "lan", 3)])
+    lie = Entry(author(1), VERSION_MAX, "p1", [], 0, b"")
+    assert not presence.take([lie], author(2), False)
+    assert presence.take([lie], author(2), True)
+    assert not presence.take([lie], author(2), True)  # and a relay's lie is believed once

@@ -13,6 +13,7 @@ The simulator: whole networks of real peers under virtual time, from one seed.
     oracle.py      what must come of it, without the core's help
     checks.py      the invariants
     plans.py       networks and scripts, from a seed
+    hostile.py     a device that means harm, and its attacks
     shrink.py, run.py
 
 What is real: everything above the flash chip and the wire. Store, FlashLog, Session,
@@ -31,8 +32,9 @@ Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
              ahead wins every conflict (F8; only a world with clocks_right would say so)
     repair   nothing; writes to documents that were evicted or are out of scope
     move     nothing
+    hostile  nothing, for anybody but the hostile device that is linked to some
     full     all of these at once
 
 Not in any world yet: attachments, quotas and policies of a collection, revoked peers,
-a hostile peer, proxying.
+proxying.
 """

@@ -12,6 +12,7 @@ from binascii import crc32
 
 from edge_peer.core.document import dots_of
 from edge_peer.core.limits import AUTHORS
+from edge_peer.core.sync.sync import ANSWERS_OWED_MAX
 from sim.nodes import COUNTER
 from sim.oracle import LIFE
 
@@ -42,16 +43,22 @@ END_BOUNDS = {
     "frames in flight": (lambda end: len(end.session._link._in_flight), 4),
     "answers": (lambda end: len(end.session._link._answers), 16),
     "events": (lambda end: len(end.session._link._events), 4),
+    "bytes of a message that comes": (lambda end: len(end.session._link._part), 266_240),
 }
 SYNC_BOUNDS = {
-    "authors told": (lambda sync: len(sync._sender._their_authors), 256),
-    "knowledge of a neighbour": (lambda sync: len(sync._sender._their_knowledge), 256),
+    "authors told": (lambda sync: _above_known(sync, sync._sender._their_authors), 1),
+    "knowledge of a neighbour": (lambda sync: _above_known(sync, sync._sender._their_knowledge), 0),
     "author slots": (lambda sync: len(sync._decoder.authors), 32),
+    "dots heard": (lambda sync: len(sync._sender._heard), 8_320),
+    "authors asked for": (lambda sync: len(sync._asked) + len(sync._sender._asked), 128),
+    "answers owed": (lambda sync: sync._answer_count, ANSWERS_OWED_MAX),
 }
 STORE_BOUNDS = {
     "knowledge": (lambda store: len(store.knowledge) - store.log.authors_max, 0),
     "evicted": (lambda store: len(store.evicted) - store.log.authors_max, 0),
     "durable": (lambda store: len(store.durable) - store.log.authors_max, 0),
+    "cursors": (lambda store: len(store.cursors) - max(1, store.log.authors_max // 4), 0),
+    "greetings": (lambda store: len(store.greetings) - max(1, store.log.authors_max // 16), 0),
 }
 
 
@@ -145,7 +152,7 @@ class Checks:
 
     def step(self):
         big = self.world.big
-        for node in self.world.nodes:
+        for node in self.world.honest:
             if not node.is_up():
                 continue
             store = node.store
@@ -193,10 +200,10 @@ class Checks:
 
     def quiet(self):
         world = self.world
-        dumps = [node.dump() for node in world.nodes]
-        ends = [end for node in world.nodes for end in node.links.pumps]
+        dumps = {node.index: node.dump() for node in world.honest}
+        ends = [end for node in world.honest for end in node.links.pumps]
         is_calm = all([world.now_ms - end.opened_ms > CALM_MS for end in ends])
-        for node in world.nodes:
+        for node in world.honest:
             self._counted(node, dumps[node.index])
             self._gone_untold(node, dumps[node.index])
             if is_calm and node.role != "board":
@@ -207,7 +214,7 @@ class Checks:
         shown = {key: world.numbers_of(server[key]) for key in server}
         self._nothing_lost(shown)
         self._counters(server)
-        for node in world.nodes:
+        for node in world.honest:
             if not node.is_big():
                 self._same(node, dumps[node.index], server)
                 if node.store.unsynced_count():
@@ -220,7 +227,7 @@ class Checks:
     def _mesh(self, node):
         """What it has heard of links are links, and it sees all that it could hear of."""
         links = {}
-        for one in self.world.nodes:
+        for one in self.world.honest:
             ends = [end.session.neighbour.hex() for end in one.links.pumps]
             links[one.store.author.hex()] = sorted([author for author in ends if author])
         seen = {}
@@ -229,7 +236,7 @@ class Checks:
         for author in seen:
             if author in links and seen[author] != links[author]:
                 self.world.fail("presence", "%s sees %s of %s" % (node.name, seen[author], author))
-        relays = [one.store.author.hex() for one in self.world.nodes if one.role != "board"]
+        relays = [one.store.author.hex() for one in self.world.honest if one.role != "board"]
         near = set(links[node.store.author.hex()])
         for author in relays:
             if author in near and len(set(links[author])) > 1 and author not in seen:
@@ -282,6 +289,8 @@ class Checks:
         world = self.world
         watch = self.watches[node.index]
         repairs = world.features.get("repair", True)  # of what is written without its base
+        server = {key: server[key] for key in server if not self._is_hostile(server[key])}
+        dump = {key: dump[key] for key in dump if not self._is_hostile(dump[key])}
         for key in sorted(server):
             if world.zone_of(server[key]) in (node.wants or []):
                 if key not in dump:
@@ -310,6 +319,11 @@ class Checks:
                 name = "zombie" if deleted else "convergence"
                 world.fail(name, "%s still shows %s" % (node.name, key))
 
+    def _is_hostile(self, body):
+        """Return whether a hostile peer wrote to it: of its own writes it may say what it likes."""
+        hostile = self.world.hostile_authors
+        return bool(hostile) and any([author in hostile for _, author, _ in dots_of(body)])
+
     def _is_hearsay(self, body):
         """Return whether writes are in it that nobody is left to tell the Big Peer.
 
@@ -322,6 +336,10 @@ class Checks:
                 self.world.count("hearsay")
                 return True
         return False
+
+
+def _above_known(sync, table):
+    return len(table) - sync._sender._known_max
 
 
 def _bounds(world, name, bounds, thing):

@@ -2,7 +2,7 @@
 One peer: the real store and links on simulated flash, under the world's time.
 
     spec   name       what it is called; its device id
-           role       "board", "relay" or "big"
+           role       "board", "relay", "big" or "hostile" (hostile.py)
            wants      zones that it subscribes to (operations.py); None: nothing
            signs      what it writes goes through relays in signed batches
            blocks     of flash, 4 KiB each; documents_max
@@ -27,7 +27,7 @@ from edge_peer.subscriptions import Subscriptions
 from sim.media import ServerLog, SimulatedFlash
 
 START_MS = 1_800_000_000_000  # Unix time at the beginning of every world
-FLAGS = {"board": 0, "relay": WANTS_UNDURABLE | RELAYS, "big": WANTS_ALL}
+FLAGS = {"board": 0, "hostile": 0, "relay": WANTS_UNDURABLE | RELAYS, "big": WANTS_ALL}
 RANGE = 1_000_000  # zone z is the values from z * RANGE on
 STATEMENT = "SELECT * FROM %s WHERE zone >= :low AND zone < :high"
 
@@ -51,6 +51,8 @@ class _System:
 
 
 class Node:
+    retry_ms_max = 15_000  # between two attempts at a link, as peer.py has it
+
     def __init__(self, world, index, spec):
         self.world = world
         self.index = index
@@ -64,6 +66,7 @@ class Node:
         self.executor = None
         self.wires = []  # (wire, side)
         self.writing = False  # an operation of the application is under way
+        self.is_retired = False  # off, for good
         self.boot_count = 0
         self._spec = spec
         self._chance = world.chance("node %d" % index)
@@ -77,6 +80,13 @@ class Node:
     def is_big(self):
         return self.role == "big"
 
+    def is_hostile(self):
+        return self.role == "hostile"
+
+    def retire(self):
+        self.is_retired = True
+        self.power_off()
+
     def new_medium(self):
         self.flash = None if self.is_big() else SimulatedFlash(self._spec.get("blocks", 12))
         self._server_log = ServerLog() if self.is_big() else None
@@ -87,7 +97,7 @@ class Node:
     # Power
 
     def boot(self):
-        if self.is_up():
+        if self.is_up() or self.is_retired:
             return
         if self.flash is not None:
             self.flash.power_on()

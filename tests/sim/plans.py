@@ -212,6 +212,7 @@ WORLDS = {
     "repair": dict(TODAY, repair=True),
     "signed": dict(TODAY, signs=True),
     "strangers": dict(TODAY, forgets=True),
+    "hostile": dict(TODAY, hostile=True),
     "full": dict({feature: True for feature in TODAY}, clocks_right=False),
 }
 
@@ -238,7 +239,18 @@ def make(world, seed, shape="", count=0, minutes=0, per_minute=0):
         for at_ms in range(90_000, plan["length_ms"], 45_000):
             script.append([at_ms] + _a_lapse(chance, plan))
     plan["script"] = sorted(script, key=lambda operation: operation[0])
+    if plan["features"].get("hostile"):
+        _invade(chance, plan)
     return plan
+
+
+def _invade(chance, plan):
+    """Link a hostile device to some peers that are there."""
+    stranger = len(plan["nodes"])
+    for one in chance.some(list(range(stranger))):
+        kind = chance.choice(("serial", "radio", "mqtt", "lan"))
+        plan["wires"].append(wire(kind, stranger, one))
+    plan["nodes"].append({"name": "x", "role": "hostile"})
 
 
 def _choose(chance):

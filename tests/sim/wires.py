@@ -41,7 +41,7 @@ KINDS = {
 }
 
 RETRY_MS_MIN = 500  # as peer.py has it
-RETRY_MS_MAX = 15_000
+RETRY_MS_MAX = 15_000  # as long as that a link was a good one
 IDLE_TURNS_MAX = 100  # of one End, in a row: more is a busy loop
 BUFFER_MS = 20  # of what a wire carries: so much is taken before the sender has to wait
 
@@ -170,6 +170,8 @@ class End:
         self.done = True
         if self in self.node.links.pumps:
             self.node.links.pumps.remove(self)
+        if self.wire.nodes[1 - self.side].is_hostile():
+            self.world.dropped(self.session)
         self.wire.ended(self)
 
 
@@ -236,7 +238,7 @@ class Wire:
         if not self._dialling[side]:
             self._dialling[side] = True
             self.world.push(self.world.now_ms + self._retry_ms[side], self._dial, side)
-            self._retry_ms[side] = min(2 * self._retry_ms[side], RETRY_MS_MAX)
+            self._retry_ms[side] = min(2 * self._retry_ms[side], self.nodes[side].retry_ms_max)
 
     def _redial(self, side):
         self._retry_ms[side] = RETRY_MS_MIN

@@ -62,7 +62,10 @@ class World:
         self._fields = {}
         self._receiving = None
         self.oracle = Oracle(self.features.get("clocks_right", False))
-        self.nodes = [Node(self, i, spec) for i, spec in enumerate(plan["nodes"])]
+        self.hostile_authors = []
+        self.refusals = {}  # why hostile peers were dropped -> how often
+        self.nodes = [_node(self, i, spec) for i, spec in enumerate(plan["nodes"])]
+        self.honest = [node for node in self.nodes if not node.is_hostile()]
         bigs = [node for node in self.nodes if node.is_big()]
         self.big = bigs[0] if bigs else None
         self.checks = Checks(self)
@@ -97,7 +100,7 @@ class World:
         if not self.failures:
             self.checks.step()
             self.checks.quiet()
-        for node in self.nodes:
+        for node in self.honest:
             if node.is_up():
                 dump = node.dump()
                 for key in sorted(dump):
@@ -146,7 +149,10 @@ class World:
             wire.set_up(True)
         for node in self.nodes:
             node.mend()
-            self.boot(node)
+            if node.is_hostile():
+                node.retire()
+            else:
+                self.boot(node)
         self._active_ms = self.now_ms
 
     # Power
@@ -154,11 +160,14 @@ class World:
     def boot(self, node):
         node.boot()
         self.note("boot", node.index)
-        if not node.is_up():
+        if not node.is_up() and not node.is_retired:
             self.push(self.now_ms + BOOT_RETRY_MS, self.boot, node)
 
     def booted(self, node):
-        self.checks.booted(node)
+        if node.is_hostile():
+            self.hostile_authors.append(node.store.author)
+        else:
+            self.checks.booted(node)
 
     def power_failed(self, node):
         if node.is_up():
@@ -174,6 +183,12 @@ class World:
 
     def count(self, fault):
         self.faults[fault] = self.faults.get(fault, 0) + 1
+
+    def dropped(self, session):
+        """A hostile peer's link was closed at the other side."""
+        if session.was_refused:
+            reason = "".join(["#" if one in "0123456789" else one for one in session.close_reason])
+            self.refusals[reason] = self.refusals.get(reason, 0) + 1
 
     def note(self, *what):
         if self._recording is not None:
@@ -217,6 +232,8 @@ class World:
 
     def committed(self, node, puts):
         puts = [put for put in puts if put[0] != AUTHORS]
+        if node.is_hostile():
+            return
         self.checks.committed(node, puts)
         if self._recording is not None:
             for collection, id, _, body in puts:
@@ -225,6 +242,8 @@ class World:
 
     def gone(self, node, keys):
         keys = [key for key in keys if key[0] != AUTHORS]
+        if node.is_hostile():
+            return
         self.count("evicted")
         self.checks.gone(node, keys)
         self.note("evicted", node.index, keys)
@@ -281,3 +300,11 @@ class World:
             "writes": self.write_count,
             "quiet_after_s": (self.quiet_after_ms or 0) // 1000,
         }
+
+
+def _node(world, index, spec):
+    if spec["role"] != "hostile":
+        return Node(world, index, spec)
+    from sim.hostile import HostileNode  # what few worlds have
+
+    return HostileNode(world, index, spec)

@@ -81,7 +81,8 @@ class Presence:
         before, self.owed = self.number, []
         for entry in entries:
             if entry.author == self._author:
-                self._take_own(entry)
+                if is_believed:  # a device remembers nobody but itself
+                    self._take_own(entry)
                 continue
             known = self._entries.get(entry.author)
             # Of two that have one version any counts, but everywhere the same.
@@ -101,6 +102,8 @@ class Presence:
     def _take_own(self, entry: Entry) -> None:
         """What others hold of this peer: go on above it, unless it is what they were told."""
         own = self._entries[self._author]
+        if own.version == VERSION_MAX:
+            return  # nothing is above it: whoever holds something else keeps it
         is_same = entry[2:4] == _told(own)[2:4]
         if not self.is_known or entry.version >= own.version + is_same:
             self.is_known = True

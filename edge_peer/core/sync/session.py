@@ -75,6 +75,7 @@ class Session:
         self.certificate: Any = None  # the neighbour's, as soon
         self.sync: Sync | None = None
         self.close_reason = ""
+        self.was_refused = False  # the other side broke the rules; close_reason says which
         self._local = local
         self._on_event = on_event
         self._active = False
@@ -116,8 +117,7 @@ class Session:
                 self._handle_events(now_ms)
                 more = more or self.sync.is_busy
         except RemoteProtocolError as error:
-            self._link.close(str(error))
-            self._handle_events(now_ms)
+            self._refuse(error, now_ms)
             return False
         return more
 
@@ -137,8 +137,7 @@ class Session:
                 self._link.probe()
             self._handle_events(now_ms)
         except RemoteProtocolError as error:
-            self._link.close(str(error))
-            self._handle_events(now_ms)
+            self._refuse(error, now_ms)
 
     def frames_to_send(self, now_ms: int) -> "list[bytes]":
         if not self._channel.is_ready:
@@ -172,7 +171,7 @@ class Session:
         try:
             self._channel.handle_timeout(now_ms)
         except RemoteProtocolError as error:
-            self._link.close(str(error))
+            self._refuse(error, now_ms)
         if self._channel.is_ready:
             self._link.handle_timeout(now_ms)
             if self._suspect_ms is not None and now_ms >= self._suspect_ms:
@@ -202,6 +201,11 @@ class Session:
 
     def retransmitted_count(self) -> int:
         return self._link.retransmitted_count
+
+    def _refuse(self, error: RemoteProtocolError, now_ms: int) -> None:
+        self.was_refused = True
+        self._link.close(str(error))
+        self._handle_events(now_ms)
 
     def _handle_events(self, now_ms: int) -> None:
         while self.is_closed() or self.sync is None or not self.sync.is_busy:

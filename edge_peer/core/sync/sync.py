@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     Asked = Callable[["Requests", bool], None]
 
 DEFLATE_BYTES_MIN = 100  # what is shorter gains little
+ANSWERS_OWED_MAX = 256  # HELLOs that may wait for their answer: honest peers say one a second
 ROOM_RETRY_MS = 1_000  # a full receiver tries again this often
 GAP_RETRY_MS = 60_000  # and one that lacks what a relay has evicted
 
@@ -619,6 +620,8 @@ class Sync:
         if self._fetches_own() and self.state != STARTED:
             self._hello_due_ms = now_ms  # what we said first did not say so
         self._answer_count += self.state != WAITING
+        if self._answer_count > ANSWERS_OWED_MAX:
+            raise RemoteProtocolError("HELLO again and again, and no answer taken")
         self.state = STARTED
         if self.on_asked is not None:
             self.on_asked(hello.subscriptions, bool(hello.flags & GAP))
