@@ -29,6 +29,7 @@ class Peer:
         self.executor = Executor(self.store, codec)
         self.local = Local(keyring, flags, self.store, self.executor.matcher, random.bytes)
         self.wanted = ()
+        self.covers_them = False  # it relays all that its neighbours want
 
     def insert(self, **fields):
         return self.executor.execute("INSERT INTO readings DOCUMENTS (:d)", {"d": fields}).ids[0]
@@ -53,7 +54,7 @@ class Wire:
         def on_event(session, event):
             self.events.append(event)
             if isinstance(event, Opened):
-                session.sync.subscribe(peer.wanted, self.now_ms)
+                session.sync.subscribe(peer.wanted, self.now_ms, peer.covers_them)
                 session.set_active(True)
 
         return Session(peer.local, medium, self.now_ms, on_event, hint=self.hint & 0xFFFFFFFF)

@@ -33,6 +33,7 @@ from edge_peer.core.sync.messages import (
     Fetched,
     Hello,
     Know,
+    Partly,
     Same,
 )
 from edge_peer.core.sync.repair import put_message
@@ -93,6 +94,8 @@ def test_the_vectors_mean_what_they_say():
             assert part == Hello(*([case[name] for name in names] + [tuple(wanted)]))
         elif case["name"] == "fetch":
             assert part.asked == [((one[0], one[1]), one[2]) for one in case["asked"]]
+        elif case["name"] == "partly":
+            assert part.entries == [(unhexlify(authors[e[0]]), e[1], e[2]) for e in case["entries"]]
         elif case["name"] == "fetched":
             assert part.count == case["count"]
         elif case["name"] in ("same", "again"):
@@ -128,6 +131,8 @@ def test_messages_encode_to_the_vectors():
             message = encoder.ask(part.authors)
         elif isinstance(part, Done):
             message = encoder.done(part)
+        elif isinstance(part, Partly):
+            message = encoder.partly(part)
         elif isinstance(part, (Fetch, Fetched)):
             message = put_message(part)
         else:

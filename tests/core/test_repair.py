@@ -202,3 +202,23 @@ def test_any_bytes_are_a_message_or_a_format_error():
                 assert len(one.asked) <= FETCH_COUNT_MAX
         except FormatError:
             pass
+
+
+def test_what_is_durable_is_known_through_relays_that_have_evicted_what_came_before():
+    """A relay that is new cannot know all that its neighbours had, and must not promise it."""
+    board, relay, big, low, high = row()
+    put(board, _id="b", n=1)
+    run(low, high)
+    run(again(low, board, relay), again(high, relay, big))
+    assert not board.store.unsynced_count()
+    evict(board)
+    evict(relay)
+    new = wanting("new", GATEWAY)
+    new.covers_them = relay.covers_them = True
+    put(board, _id="c", n=1)
+    low, middle, high = Wire(board, new), Wire(new, relay), again(high, relay, big)
+    run(low, middle, high)
+    run(low, middle, high)
+    assert task(big, "c") and board.store.evicted and relay.store.evicted
+    assert new.store.known(board.store.author) < board.store.own_seq
+    assert not board.store.unsynced_count()

@@ -90,6 +90,10 @@ def _what_moves_out_is_not_told() -> list[Patch]:
     return [(Sender, "_moved_out", lambda self, put: {})]
 
 
+def _relays_say_nothing_of_what_they_almost_know() -> list[Patch]:
+    return [(Sender, "_next_partly", lambda self: b"")]
+
+
 def _a_part_is_taken_for_the_whole() -> list[Patch]:
     return [(stores.Store, "_has_gaps", lambda self, collection: False)]
 
@@ -143,6 +147,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "heard": _who_tells_of_a_field_has_the_whole_write,
     "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
+    "partly": _relays_say_nothing_of_what_they_almost_know,
     "hello": _hello_is_not_answered,
     "strangers": _what_is_lacking_is_passed_over,
 }

@@ -276,6 +276,7 @@ def messages():
         every_second(),
         case("done", done, previous=41, cursor=41, own_seq=35, entries=[["B", 22, 0]]),
         case("fetch", fetch, asked=[["things", "box", 305419896], ["things", "lid", 0]]),
+        case("partly", b"\x15" + varint(1) + author(1) + varint(40, 30), entries=[["B", 40, 30]]),
         case("fetched", b"\x14\x02", count=2),
     ]
 

@@ -40,6 +40,8 @@ class Knowledge:
         self.learned_at: Vector = {}  # author -> our arrival when K rose, since the store is open
         self.learned_count = 0
         self.evicted: Vector = {}
+        # author -> (seq, evicted): what K would claim, but that neighbours had evicted some of it
+        self.partly: dict[bytes, tuple[int, int]] = {}
         self.durable: Vector = {}
         self.durable_count = 0  # how often D rose, since the store is open
         self.cursors: dict[bytes, Cursor] = {}
@@ -130,6 +132,19 @@ class Knowledge:
                 self.knowledge[author] = seq
                 self.learned_at[author] = self.arrival
                 self.learned_count += 1
+                if self.partly and seq >= self.partly.get(author, (seq + 1,))[0]:
+                    del self.partly[author]
+
+    def note_partly(self, author: bytes, seq: int, evicted: int) -> bool:
+        """We have every write of this author up to `seq`, but what was evicted, up to `evicted`.
+
+        Since the store is open. Return whether that is news.
+        """
+        old = self.partly.get(author, (self.known(author), 0))[0]
+        if seq <= old or author not in self.partly and len(self.partly) >= self.log.authors_max:
+            return False
+        self.partly[author] = seq, evicted
+        return True
 
     def learn_evicted(self, vector: "Vector") -> None:
         """Raise E; `save` comes with what makes the documents go."""
@@ -164,6 +179,7 @@ class Knowledge:
         All that we do not have is sent again, our own writes, too: E is only about these.
         """
         self.knowledge = {}
+        self.partly = {}
         own_seq = self.evicted.get(self.author)
         self.evicted = {} if own_seq is None else {self.author: own_seq}
         self._has_own = False

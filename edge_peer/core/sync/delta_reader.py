@@ -26,7 +26,6 @@ from edge_peer.core.sync.messages import (
     DONE,
     RECORD_COUNT_MAX,
     SHAPE_SLOTS,
-    VECTOR_PART_MAX,
     Delta,
     Done,
     Moved,
@@ -88,11 +87,7 @@ class DeltaReader:
         own_seq = cursor - reader.varint()
         if own_seq < 0:
             raise FormatError("own seq below zero")
-        entries = []
-        for _ in range(reader.count(VECTOR_PART_MAX)):
-            slot = self._decoder.take_author(reader)
-            entries.append((self._decoder.authors[slot], reader.varint(), reader.varint()))
-        return Done(previous, cursor, own_seq, entries)
+        return Done(previous, cursor, own_seq, self._decoder.take_entries(reader))
 
     def _take_group(  # type: ignore[no-untyped-def]
         self, reader: "Reader", count_max: int

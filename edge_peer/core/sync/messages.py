@@ -19,6 +19,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     AGAIN   16                                          say it: SAME stands for none known here
     PRESENCE 17 | entries                               core/sync/presence.py
     MOVED   18 | as in DELTA     fields that took documents out of what the receiver wants
+    PARTLY  21 | as the entries of DONE    K, but for what others had evicted before, up to there
     19, 20     whole documents again (core/sync/repair.py)
     24 to 26   who lacks what, without a cursor (core/sync/reconcile.py)
 
@@ -67,6 +68,7 @@ PRESENCE = 17
 MOVED = 18
 FETCH = 19
 FETCHED = 20
+PARTLY = 21
 MORE = 24
 SYMBOLS = 25
 FOUND = 26
@@ -142,6 +144,7 @@ Same = namedtuple("Same", ("check",))  # of a HELLO, as `check` computes it
 Again = namedtuple("Again", ())
 Present = namedtuple("Present", ("entries",))  # of core/sync/presence.py
 
+Partly = namedtuple("Partly", ("entries",))  # [(author, seq, evicted)]
 Fetch = namedtuple("Fetch", ("asked",))  # [((collection, id), check)]
 Fetched = namedtuple("Fetched", ("count",))
 
@@ -162,6 +165,7 @@ if TYPE_CHECKING:
         | Compared
         | Fetch
         | Fetched
+        | Partly
         | Present
         | Told
     )
@@ -282,12 +286,20 @@ class Encoder:
         put_varint(out, done.previous)
         put_varint(out, done.cursor - done.previous)
         put_varint(out, done.cursor - done.own_seq)
-        put_varint(out, len(done.entries))
-        for author, seq, evicted in done.entries:
+        self._put_entries(out, done.entries)
+        return bytes(out)
+
+    def partly(self, partly: Partly) -> bytes:
+        out = bytearray([PARTLY])
+        self._put_entries(out, partly.entries)
+        return bytes(out)
+
+    def _put_entries(self, out: bytearray, entries: "list[tuple[bytes, int, int]]") -> None:
+        put_varint(out, len(entries))
+        for author, seq, evicted in entries:
             self.put_author(out, author)
             put_varint(out, seq)
             put_varint(out, evicted)
-        return bytes(out)
 
     def put_author(self, out: bytearray, author: bytes) -> int:
         slot, new = self._authors.refer(out, author)
@@ -349,6 +361,8 @@ class Decoder:
                 from edge_peer.core.sync.presence import take_entries
 
                 yield Present(take_entries(reader))
+            elif kind == PARTLY:
+                yield Partly(self.take_entries(reader))
             elif kind == FETCH or kind == FETCHED:
                 from edge_peer.core.sync.repair import take_message as take_repair
 
@@ -364,6 +378,13 @@ class Decoder:
         elif slot not in self.authors:
             raise FormatError("author slot %d was never defined" % slot)
         return slot
+
+    def take_entries(self, reader: Reader) -> "list[tuple[bytes, int, int]]":
+        entries = []
+        for _ in range(reader.count(VECTOR_PART_MAX)):
+            slot = self.take_author(reader)
+            entries.append((self.authors[slot], reader.varint(), reader.varint()))
+        return entries
 
     def _take_vector(self, reader: Reader) -> "Vector":
         vector = {}

@@ -31,6 +31,7 @@ class Receiver:
         # author -> (K, E) there, of whom we may not learn K yet: the sender has evicted what we
         # lack. As soon as another neighbour has taught us K up to there, we may.
         self._refused: dict[bytes, tuple[int, int]] = {}
+        self._done_at = -1  # the cursor of the last DONE
         self._evicted_there = 0  # the highest of the sender's own writes that it has not any more
         self.has_own = False  # the sender has all that we wrote, as far as it can be wanted
         self._lacks_own = False  # it has evicted some
@@ -111,6 +112,7 @@ class Receiver:
                 self._evicted_there = max(self._evicted_there, evicted)
             elif covers_us and len(self._refused) < self._store.log.authors_max:
                 self._refused[author] = (seq, 0 if passes_on else evicted)
+        self._done_at = done.cursor
         evicted = 0 if passes_on else self._evicted_there
         self._refused[self._neighbour] = (done.own_seq, evicted)
         learned = self._learnable()
@@ -120,6 +122,27 @@ class Receiver:
         self._store.set_cursor(self._neighbour, (done.cursor, base, their_epoch))
         self._store.learn(learned)
         return True
+
+    def take_partly(self, entries: "list[tuple[bytes, int, int]]", passes_on: bool) -> None:
+        """Learn what we may of this, as if the DONE before had it, and pass on the rest."""
+        if self.expected is None or self.expected != self._done_at:
+            return
+        store, learned, is_news = self._store, {}, False
+        for author, seq, evicted in entries:
+            if passes_on or evicted <= store.known(author):
+                learned[author] = seq
+            elif store.note_partly(author, seq, evicted):
+                is_news = True
+        store.raise_knowledge(learned)
+        if learned or is_news:
+            store.wake()
+
+    def tell_refused(self) -> None:
+        """Let relays know of what is refused here: they may learn it, and the Big Peer does."""
+        store = self._store
+        news = [store.note_partly(author, *self._refused[author]) for author in self._refused]
+        if any(news):
+            store.wake()
 
     def learn_refused(self) -> None:
         """Learn what we may by now; call when K may have risen."""

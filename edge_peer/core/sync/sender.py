@@ -29,6 +29,7 @@ from edge_peer.core.sync.messages import (
     WANTS_UNDURABLE,
     Done,
     Hello,
+    Partly,
 )
 
 TYPE_CHECKING = False
@@ -53,6 +54,7 @@ DURABLE_INTERVAL_MS = 1_000
 HEARD_COUNT_MIN = 256  # writes remembered until our cursor has passed them; beyond it we echo
 HEARD_BYTES = 32  # of the largest message, for each more
 ID_OVERHEAD = 3  # MessagePack before an id
+PARTLY_COUNT_MAX = 8  # entries in a message; 23 bytes each at most
 MESSAGES_BYTES_SPARE = 16  # a DELTA leaves so much for a DONE without entries
 
 
@@ -108,6 +110,7 @@ class Sender:
         self._own_told = 0  # our own write up to which it knows or was sent what it wants
         self._told: Vector = {}  # K, as far as it has that, or DONE has told it
         self._told_count = -1  # what Store.learned_count was then
+        self._told_partly: Vector = {}
         self._their_authors = {neighbour}  # whose durability matters there
         self._durable_told: Vector = {}
         self._durable_mark = -1  # what there was to tell of D when nothing of it was new
@@ -130,6 +133,7 @@ class Sender:
         self._filters = filters or {}
         self._moves_after = store.arrival if hello.flags & HOLDS_NOTHING else 0
         self._hello = hello
+        self._told_partly = {}
         self._expected = (hello.resume, hello.base, hello.sender_epoch, hello.known)
         self._matches = matches
         self.their_flags = hello.flags
@@ -316,6 +320,8 @@ class Sender:
             self._heard = {}
         if len(message) + size_max // 4 < size_max:
             message += self._next_done()
+            if self._store.partly and len(message) + size_max // 4 < size_max:
+                message += self._next_partly()
         return message
 
     def lag(self) -> int:
@@ -608,6 +614,24 @@ class Sender:
         previous, self._cursor_told = self._cursor_told, store.arrival
         self._expected = (store.arrival, store.arrival, store.epoch, store.own_seq)
         return self._encoder.done(Done(previous, store.arrival, store.own_seq, news))
+
+    def _next_partly(self) -> bytes:
+        """Tell what we should know of others but for what they had evicted, of those who know less.
+
+        It is true of what the last DONE was about.
+        """
+        store = self._store
+        is_due = self._done_told == self._cursor_told == store.arrival and self.teaches
+        if not is_due or not self.their_flags & (WANTS_ALL | WANTS_UNDURABLE):
+            return b""
+        news = [
+            (author, seq, max(evicted, store.evicted.get(author, 0)))
+            for author, (seq, evicted) in sorted(store.partly.items())
+            if self._told_partly.get(author, 0) < seq and author != self._neighbour
+        ][:PARTLY_COUNT_MAX]
+        for author, seq, _ in news:
+            self._told_partly[author] = seq
+        return self._encoder.partly(Partly(news)) if news else b""
 
     def _own_news(self) -> "list[tuple[bytes, int, int]]":
         """Tell that some of our own writes, which it may lack, are not here any more."""

@@ -66,6 +66,7 @@ from edge_peer.core.sync.messages import (
     Hello,
     Know,
     Moved,
+    Partly,
     Present,
     Same,
     Told,
@@ -105,9 +106,9 @@ ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
     UNSURE: (Hello, Durable, Again, Present, Told),
     STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Compared)
-    + (Present, Told, Fetch, Fetched),
+    + (Present, Told, Fetch, Fetched, Partly),
 }
-PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared, Fetch, Fetched)}
+PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared, Fetch, Fetched, Partly)}
 
 
 class Sync:
@@ -526,6 +527,8 @@ class Sync:
             covers_us = self._is_believed() and self._covers_us()
             passes_on = self._passes_on()
             is_taken = self._receiver.handle_done(part, self._their_epoch, covers_us, passes_on)
+            if is_taken and self._flags & RELAYS:
+                self._receiver.tell_refused()
             if is_taken and self._fetches_own() and self._receiver.has_own:
                 self._store.fetched_own()
             if self._has_gap() and (self._gap_due_ms is None or now_ms >= self._gap_due_ms):
@@ -540,6 +543,12 @@ class Sync:
             self._hello_due_ms = now_ms + ROOM_RETRY_MS
         else:
             self._sender.note_heard(part)
+
+    def _handle_partly(self, part: Partly, now_ms: int) -> None:
+        if self._receiver is None or self._hello_due_ms is not None or self._unanswered_count:
+            return
+        if self._is_believed() and self._covers_us():
+            self._receiver.take_partly(part.entries, self._passes_on())
 
     def _is_from_big(self) -> bool:
         return bool(self._sender.their_flags & WANTS_ALL)
@@ -744,6 +753,7 @@ _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Ask: Sync._handle_ask,
     Same: Sync._handle_same,
     Again: Sync._handle_again,
+    Partly: Sync._handle_partly,
     Present: Sync._handle_present,
     Durable: Sync._handle_durable,
     Fetch: Sync._handle_fetch,
