@@ -104,3 +104,18 @@ def test_what_moves_away_goes_behind_a_relay_too():
     up.run()
     down.run()
     assert tasks(board) in ({}, {"a": "south"})
+
+
+def test_what_moves_away_goes_behind_a_relay_that_has_evicted_it_too():
+    board, relay, big = Peer("board"), Peer("relay", GATEWAY), Peer("big", BIG)
+    board.wanted = relay.wanted = NORTH
+    put(big, "a", site="north", n=1)
+    up, down = Wire(relay, big), Wire(board, relay)
+    up.run()
+    down.run()
+    relay.executor.execute("EVICT FROM tasks")
+    assert tasks(relay) == {} and tasks(board) == {"a": "north"}
+    put(big, "a", site="south")
+    up.run()
+    down.run()
+    assert tasks(board) in ({}, {"a": "south"})

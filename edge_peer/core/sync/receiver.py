@@ -47,7 +47,7 @@ class Receiver:
         is_big: bool,
         matches: "Matcher | None" = None,
     ) -> bool:
-        """Store the records, durably; of MOVED those that are here. Return False without room.
+        """Store the records, durably; of MOVED see `_has`. Return False without room.
 
         is_big: from a Big Peer, who has all of a document.
         matches: whether this peer wants a document; what moves out of that goes when it may.
@@ -75,11 +75,14 @@ class Receiver:
         return True
 
     def _has(self, record: "tuple[str, str, Document]", matches: "Matcher | None") -> bool:
-        """Return whether this document is here; note it if it moves out of what is wanted."""
+        """Return whether this document is here; note it if it moves out of what is wanted.
+
+        matches: None on a relay, which passes on that something has moved that it has evicted.
+        """
         collection, id, news = record
         document = self._store.get(collection, id)
         if document is None:
-            return False
+            return matches is None and bool(self._store.evicted)
         if matches is not None and matches(collection, id, document):
             documents.merge(document, news)
             if not matches(collection, id, document) and len(self._moved) < MOVED_COUNT_MAX:
