@@ -21,6 +21,7 @@ from hashlib import sha256
 
 from edge_peer.core.codec import pack
 from edge_peer.core.document import CELL_COUNT_MAX, REGISTER, SEAL, STAMP_SIZE, Cell
+from edge_peer.core.errors import RemoteProtocolError
 from edge_peer.core.packing import to_utf8
 
 TYPE_CHECKING = False
@@ -62,7 +63,10 @@ def proven(
     """Return, in steps, the paths that a Big Peer's seal covers; none if it is not valid."""
     cell = document[SEAL]
     signer = guard.judge.big_peer(cell.author)
-    value: Any = guard.unpack(cell.value)
+    try:
+        value: Any = guard.unpack(cell.value)
+    except (RemoteProtocolError, ValueError):
+        return set()
     if signer is None or not isinstance(value, bytes) or len(value) <= SIGNATURE_SIZE:
         return set()
     names = value[SIGNATURE_SIZE:]

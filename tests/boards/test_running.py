@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from peers import identity_file
 
 from edge_tools.mpy import compile_mpy
 
@@ -22,6 +23,24 @@ async def main(peer):
     print("first")
     raise ValueError("sensor on fire")
 """
+
+FAILS_IN_SECRETS = """
+    import gc
+    found = []
+    for thing in (peer, peer._links, peer._links.local, peer._links.local.keyring):
+        print(repr(thing))
+    identity = peer._links.local.keyring._identity
+    print(identity)
+    try:
+        identity.seed + identity.network_keys
+    except TypeError as error:
+        found.append(error)
+    try:
+        identity.network_keys[b"none"]
+    except KeyError as error:
+        found.append(error)
+    print(found)
+    """
 
 
 @pytest.fixture
@@ -78,3 +97,28 @@ def test_a_crash_that_was_kept_is_told_after_the_next_start(board, tmp_path):
 def test_the_examples_are_what_boards_take(path):
     assert compile_mpy(path.read_text(), path.name)
     assert "async def main(peer):" in path.read_text()
+
+
+def test_what_a_board_tells_of_its_end_shows_no_secret(board, tmp_path):
+    """Its application, and the peer itself, fail in the middle of what is secret."""
+    identity = identity_file(tmp_path / "board", "pump")
+    fields = json.loads(Path(identity).read_text())
+    secrets = [fields["seed"], *fields["network_keys"].values()]
+    config = json.loads((tmp_path / "board/edge.json").read_text())
+    del config["app_id"], config["device"]
+    config["identity"] = "pump.json"
+    (tmp_path / "board/edge.json").write_text(json.dumps(config))
+    _, said = board(FAILS_ONCE.replace("raise ValueError", FAILS_IN_SECRETS + "raise ValueError"))
+    assert [crash["what"] for crash in rows(said)] == ["app"] and "<Identity of pump" in said
+    Path(identity).write_text(json.dumps(fields)[:-9])
+    _, damaged = board(FAILS_ONCE)
+    assert "edge-peer: the identity" in damaged
+    kept = b"".join(
+        path.read_bytes()
+        for path in (tmp_path / "board").iterdir()
+        if path.name in ("crash", "flash.img")
+    )
+    for secret in secrets:
+        raw = bytes.fromhex(secret)
+        assert secret not in said + damaged and repr(raw)[2:-1] not in said + damaged
+        assert raw not in kept and secret.encode() not in kept

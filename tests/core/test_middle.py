@@ -15,12 +15,14 @@ class _Ordered(Medium):
     is_ordered = True
 
 
-# As the transports have them (host/lan.py, host/mqtt.py, board/serial.py, transport/gatt.py)
+# As the transports have them (host/lan.py, by TCP and WebSocket; host/mqtt.py, board/serial.py,
+# transport/gatt.py, transport/bus_pump.py)
 MEDIA = (
     _Ordered("lan", 1, 4_085, 65_536, 10_000, 100),
     Medium("serial", 2, 256, 1_024, 5_000, 250),
     Medium("mqtt", 3, 65_546, 65_536, 20_000, 100),
     Medium("ble", 4, 120, 1_024, 5_000, 250),
+    Medium("bus", 5, 256, 1_024, 20_000, 250),
 )
 
 

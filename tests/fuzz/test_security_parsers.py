@@ -1,11 +1,12 @@
 """The parsers of what is signed, on anything: they read it exactly, or refuse it as documented."""
 
 from app import body_of
-from gated import RELAY, App, Line, Peer
+from gated import BIG_PEER, RELAY, App, Line, Peer, linked
 from hypothesis import example, given
 from hypothesis import strategies as st
 from vectors.cases import load
 
+from edge_peer.core.document import SEAL
 from edge_peer.core.errors import (
     CertificateError,
     ConfigError,
@@ -13,6 +14,7 @@ from edge_peer.core.errors import (
     QueryError,
     RemoteProtocolError,
 )
+from edge_peer.core.limits import AUTHORS
 from edge_peer.core.packing import Reader
 from edge_peer.core.sync.messages import REFUSED, RENEWED, REVOKED, Told
 from edge_peer.host import permissions as json_permissions
@@ -20,6 +22,7 @@ from edge_peer.security import identity as identities
 from edge_peer.security import permission, refusals, revocation
 from edge_peer.security.certificate import SIGNATURE_SIZE, decode, elide, restore
 from edge_peer.security.guard import finished
+from edge_peer.security.seal import proven
 
 RULES = [bytes.fromhex(case["hex"]) for case in load("permission")["encoded"]]
 LISTS = [bytes.fromhex(case["hex"]) for case in load("revocation")["lists"]][:6]
@@ -135,3 +138,27 @@ def test_whatever_a_neighbour_tells_is_taken_or_ends_the_link(all_told):
     assert board.guard.certificate.key == board.certificate.key
     assert len(board.guard.refusals.kept) <= 8 and len(board.guard.refusals.waiting) <= 64
     line.close()
+
+
+_BIG, _GATEWAY = Peer(APP, "sealing", BIG_PEER), Peer(APP, "carrying", RELAY)
+_BIG.insert("settings", _id="s", lit=True)
+_GATEWAY.wanted = (("SELECT * FROM settings", b"", 0),)
+linked(_BIG, _GATEWAY)
+_DOCUMENT = _GATEWAY.store.get("settings", "s")
+
+
+@given(
+    damaged([_DOCUMENT[SEAL].value]) | st.binary(max_size=120),
+    damaged([_DOCUMENT["lit"].value]) | st.binary(max_size=9),
+)
+def test_a_seal_covers_what_it_was_made_for_or_nothing(seal, value):
+    """Whatever stands in its place, and whatever in that of what it covers."""
+    fresh = Peer(APP, "taking", RELAY)
+    for id, _ in _GATEWAY.store.scan(AUTHORS):
+        fresh.store.merge([(AUTHORS, id, _GATEWAY.store.get(AUTHORS, id))])
+    document = dict(_DOCUMENT)
+    for path, bytes_of in ((SEAL, seal), ("lit", value)):
+        document[path] = document[path]._replace(value=bytes_of)
+    paths = finished(proven(fresh.guard, "settings", "s", document))
+    whole = {path for path in document if document[path] == _DOCUMENT[path]}
+    assert paths == (whole if SEAL in whole else set())

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 
 import pytest
+from helpers import Random
 from peers import Mosquitto, Peer, running, until
 
 from edge_peer.bigpeer.ingress import MqttIngress, listen
 from edge_peer.core.errors import ConfigError, StorageError
 from edge_peer.core.sync.messages import WANTS_ALL
 from edge_peer.host import lan, mqtt, serial
+from edge_peer.host.broker import Broker
 from edge_tools.cable import Cable, Noise
 
 
@@ -117,6 +119,30 @@ def test_readings_cross_mqtt(board, big, broker):
 
     asyncio.run(main())
     assert big.numbers() == list(range(50))
+
+
+def test_no_stranger_opens_a_link_through_a_broker(board, big, broker):
+    """A hundred who say what looks like a handshake cost a hash each, and one answer of 9 bytes."""
+    random = Random(1)
+
+    async def main():
+        ingress = MqttIngress(big.links, broker.settings())
+        app_id = big.links.local.keyring.app_id
+        flooder = Broker(broker.settings(), "flooder", [mqtt.topic_to_peer(app_id, "0" * 16)])
+        await flooder.start()
+        async with running(ingress.run(), keep(board, mqtt, broker.settings())):
+            await until(lambda: board.links.status(), "a link")
+            for number in range(100):
+                to_big = mqtt.topic_to_big(app_id, "%016x" % number)
+                for kind, size in ((1, 54), (4, 41), (2, 182), (0x80, 40)):
+                    flooder.publish(to_big, bytes((kind,)) + random.bytes(size - 1))
+            board.insert(1)
+            await until(lambda: board.store.unsynced_count() == 0, "what was written meanwhile")
+            await until(lambda: ingress.refused_count >= 400, "all of them")
+            assert len(big.links.pumps) == 1
+        await flooder.stop()
+
+    asyncio.run(main())
 
 
 @pytest.mark.slow
