@@ -22,7 +22,7 @@ from edge_peer.core.sync.link import Opened
 from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.core.sync.session import Local, Session
 from edge_peer.runtime import load, unload
-from edge_peer.transport.pump import Pump
+from edge_peer.transport.pump import Pump, about
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -439,8 +439,9 @@ class SmallPeer:
                 reason = str(error)
             if self._system.now_ms() - started_ms > RECONNECT_MS_MAX:
                 delay_ms = RECONNECT_MS_MIN
-            self._system.log("%s: %s; trying again in %d ms" % (label, reason, delay_ms))
-            await asyncio.sleep(delay_ms / 1000)
+            wait_ms = about(delay_ms, self._system.entropy)
+            self._system.log("%s: %s; trying again in %d ms" % (label, reason, wait_ms))
+            await asyncio.sleep(wait_ms / 1000)
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
 
     def _open_subscriptions(self) -> "Subscriptions":

@@ -17,6 +17,7 @@ from edge_peer.host.broker import Broker
 from edge_peer.host.doorstep import Doorstep, Stranger, is_linked
 from edge_peer.peer import RECONNECT_MS_MAX, RECONNECT_MS_MIN, Links
 from edge_peer.security.wire import NO, R1
+from edge_peer.transport.pump import about
 from edge_peer.transport.stream import StreamChannel
 
 MQTT_LINK_COUNT_MAX = 10_000
@@ -83,8 +84,9 @@ class MqttIngress:
                 for channel in list(self._channels.values()):
                     channel.lose("the broker is gone")
                 await broker.stop()
-            system.log(f"{label}: {reason}; trying again in {delay_ms} ms")
-            await asyncio.sleep(delay_ms / 1000)
+            wait_ms = about(delay_ms, system.entropy)
+            system.log(f"{label}: {reason}; trying again in {wait_ms} ms")
+            await asyncio.sleep(wait_ms / 1000)
             delay_ms = min(2 * delay_ms, RECONNECT_MS_MAX)
 
     def _lose(self, reason: str) -> None:

@@ -11,11 +11,12 @@ others wait; a SELECT does not (slices.py).
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from errno import EADDRINUSE
 from typing import Any
 
 import uvicorn
+import zeroconf
 
 from edge_peer.bigpeer import apps, ingress, settings
 from edge_peer.bigpeer.connection import Connection
@@ -27,6 +28,7 @@ from edge_peer.bigpeer.tenant import STOP_LIMIT_S, Tenant
 from edge_peer.bigpeer.tls import Certificate
 from edge_peer.core.errors import ConfigError
 from edge_peer.host import system
+from edge_peer.host.announcement import Announcement, is_of_use
 from edge_peer.peer import Links
 
 HTTP_BACKLOG = 128
@@ -58,6 +60,7 @@ class BigPeer(Tenant):
         for folder in apps.folders(options.data):
             self.tenants[folder.name] = Tenant(folder, folder.name, options.store)
         self._tasks: dict[asyncio.Task[None], str] = {}  # and of which app each is
+        self._announcement: Announcement | None = None
 
     def served(self) -> list[Links]:
         """Return the links of each app."""
@@ -70,6 +73,7 @@ class BigPeer(Tenant):
         self.tenants[folder.name] = tenant
         tenant.sync_port = self.sync_port
         self._start(tenant)
+        await self._announce([tenant])
         return tenant
 
     async def delete_app(self, app_id: str) -> None:
@@ -127,6 +131,7 @@ class BigPeer(Tenant):
         for tenant in self.tenants.values():
             self._start(tenant)
         try:
+            await self._announce(self.tenants.values())
             while not serving.done():
                 done, _ = await asyncio.wait(
                     {serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
@@ -135,11 +140,28 @@ class BigPeer(Tenant):
                     task.result()
         finally:
             listener.close()
+            if self._announcement is not None:
+                await self._announcement.close()
             await asyncio.gather(*(tenant.close_links() for tenant in self.tenants.values()))
             web.should_exit = True
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait({serving, *self._tasks})
+
+    async def _announce(self, tenants: Iterable[Tenant]) -> None:
+        """Let peers on this network find these apps; without one all else works."""
+        if not is_of_use(self.options.host):
+            return
+        try:
+            if self._announcement is None:
+                self._announcement = Announcement(self.options.host)
+            for tenant in tenants:
+                local = tenant.links.local
+                await self._announcement.add(
+                    local.store.author, local.keyring.app_id, self.sync_port, waits=True
+                )
+        except (OSError, zeroconf.Error) as error:
+            system.log(f"multicast DNS: {error}")
 
 
 class WebServer(uvicorn.Server):

@@ -4,36 +4,33 @@ Peers of the same app on the same network find each other: multicast DNS, by zer
     {"kind": "lan", "port": 7700, "interface": "192.0.2.7"}          a lan link without a host
 
 The peer listens, says so as an instance of _edgepeer._tcp called by its author, and keeps a link
-to each other one. Of two that hear each other the one with the smaller author connects; boards
-(board/lan.py) only ask. Addresses are looked up again when they change and before each try, IPv4
-and IPv6. interface: an address of this computer, if not all of them.
+to each other one. Of two that hear each other the one with the smaller author connects, unless the
+other one "waits", as a Big Peer does. Addresses are looked up again when they change and before
+each try, IPv4 and IPv6. interface: an address of this computer, if not all of them.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import ifaddr
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo
 
 from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.core.sync.session import Medium
 from edge_peer.host import lan
+from edge_peer.host.announcement import ADDRESS_COUNT_MAX, TYPE, Announcement
 from edge_peer.host.doorstep import Stranger, is_linked
 from edge_peer.transport.advertisement import app_hash
-from edge_peer.transport.mdns import SERVICE
+from edge_peer.transport.pump import about
 from edge_peer.transport.stream import StreamChannel
 
 if TYPE_CHECKING:
     from edge_peer.peer import Links
 
-TYPE = SERVICE + "."
 NEIGHBOUR_COUNT_MAX = 64  # kept in touch with; a network of more needs relays
-ADDRESS_COUNT_MAX = 16  # of one neighbour, tried in turn
 LOOK_UP_MS = 3_000
 RETRY_S_MIN, RETRY_S_MAX = 0.5, 15.0
-_LOOPBACK = ("127.", "::1")
 
 
 class Discovery:
@@ -52,20 +49,12 @@ class Discovery:
         """Be found and find, for ever; raises OSError when the port is taken."""
         server = await lan.serve(self._interface or None, self._port, self._welcome)
         port = server.sockets[0].getsockname()[1]
-        zeroconf = AsyncZeroconf(interfaces=[self._interface]) if self._interface else None
-        zeroconf = zeroconf or AsyncZeroconf(ip_version=IPVersion.All)
-        info = AsyncServiceInfo(
-            TYPE,
-            f"{self._author}.{TYPE}",
-            port=port,
-            properties={"app": self._app},
-            server=f"{self._author}.local.",
-            parsed_addresses=self._own_addresses(),
-        )
+        said = Announcement(self._interface)
         browser = None
         try:
-            await zeroconf.async_register_service(info)
-            browser = AsyncServiceBrowser(zeroconf.zeroconf, TYPE, handlers=[self._changed])
+            local = self._links.local
+            await said.add(local.store.author, local.keyring.app_id, port)
+            browser = AsyncServiceBrowser(said.zeroconf.zeroconf, TYPE, handlers=[self._changed])
             await asyncio.Event().wait()
         finally:
             if browser is not None:
@@ -75,14 +64,7 @@ class Discovery:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await zeroconf.async_close()
-
-    def _own_addresses(self) -> list[str]:
-        if self._interface:
-            return [self._interface]
-        all_ips = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
-        texts = [ip if isinstance(ip, str) else ip[0] for ip in all_ips]
-        return [text for text in texts if not text.startswith(_LOOPBACK)][:ADDRESS_COUNT_MAX]
+            await said.close()
 
     async def _welcome(self, medium: Medium, channel: StreamChannel, who: Stranger) -> None:
         who.is_linked = lambda: is_linked(self._links, channel)
@@ -103,7 +85,7 @@ class Discovery:
         author = name.removesuffix("." + TYPE).lower()
         if state_change is ServiceStateChange.Removed:
             return  # who is gone for good is given up by `_keep`
-        is_new = self._author < author and author not in self._neighbours
+        is_new = author not in self._neighbours and author != self._author
         if is_new and len(self._neighbours) < NEIGHBOUR_COUNT_MAX:
             task = asyncio.ensure_future(self._keep(zeroconf, name, author))
             self._neighbours[author] = task
@@ -118,6 +100,8 @@ class Discovery:
                 return  # browsing finds it again
             if info.properties.get(b"app") != self._app:
                 return
+            if self._author > author and b"waits" not in info.properties:
+                return  # it connects to us
             for address in info.parsed_scoped_addresses(IPVersion.All)[:ADDRESS_COUNT_MAX]:
                 try:
                     medium, channel = await lan.connect(
@@ -128,5 +112,5 @@ class Discovery:
                 except (OSError, EdgeError) as error:
                     reason = str(error)
                 self._system.log(f"lan {author} at {address}: {reason}")
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(about(int(1000 * delay_s), self._system.entropy) / 1000)
             delay_s = min(2 * delay_s, RETRY_S_MAX)

@@ -11,6 +11,7 @@ from edge_peer.core.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from edge_peer.core.sync.session import Session
@@ -26,6 +27,11 @@ WAIT_MS_MAX = 60_000  # what changes meanwhile wakes
 
 # The wire is gone; or a board had neither memory nor stack left for what was asked of it.
 _BROKEN = (OSError, MemoryError, RuntimeError)
+
+
+def about(wait_ms: int, entropy: "Callable[[int], bytes]") -> int:
+    """Return half to all of a time, by chance: who was lost together does not come back so."""
+    return wait_ms - wait_ms * entropy(1)[0] // 512
 
 
 class Pump:

@@ -2,6 +2,7 @@
 
 from helpers import Random
 
+from edge_peer.transport.pump import about
 from edge_peer.transport.turns import (
     BACKOFF_MS_MAX,
     GONE_MS,
@@ -106,3 +107,9 @@ def test_a_crowd_is_bounded_and_the_longest_silent_make_room():
             break
         found.add(name)
     assert found == set(range(2 * NEIGHBOUR_COUNT_MAX, 3 * NEIGHBOUR_COUNT_MAX))
+
+
+def test_who_was_lost_together_does_not_come_back_together():
+    waits = [about(1_000, Random(seed).bytes) for seed in range(50)]
+    assert min(waits) > 500 and max(waits) <= 1_000
+    assert len(set(waits)) > 25

@@ -4,11 +4,14 @@ import asyncio
 import os
 
 import pytest
-from peers import Peer, running, until
+from peers import Peer, identity_file, running, until
 
+from edge_peer.bigpeer.server import BigPeer
+from edge_peer.bigpeer.settings import Settings
 from edge_peer.core.errors import ConfigError
 from edge_peer.host import system
 from edge_peer.host.discovery import Discovery
+from edge_peer.security.certificate import BIG_PEER
 from rigs.boards import SENSOR, Boards
 
 # All test runs on this computer hear each other: each has an address, and an app, of its own.
@@ -17,12 +20,17 @@ ADDRESS = f"127.{RUN[0]}.{RUN[1]}.{max(1, RUN[2])}"
 HERE = {"kind": "lan", "port": 0, "interface": ADDRESS}
 
 
+@pytest.fixture
+def own_app(monkeypatch):
+    for module in ("discovery", "announcement"):
+        monkeypatch.setattr(f"edge_peer.host.{module}.app_hash", lambda app_id: RUN)
+
+
 def discovering(peer):
     return Discovery(HERE, peer.links, system).run()
 
 
-def test_peers_find_each_other_and_again_at_another_address(gateway, monkeypatch):
-    monkeypatch.setattr("edge_peer.host.discovery.app_hash", lambda app_id: RUN)
+def test_peers_find_each_other_and_again_at_another_address(gateway, own_app):
 
     async def main():
         one, other = Peer("one"), Peer("other")
@@ -49,6 +57,22 @@ def test_a_board_finds_a_gateway(gateway, tmp_path):
                 await until(lambda: len(gateway.numbers()) == 30, "the readings")
         finally:
             boards.stop()
+
+    asyncio.run(main())
+
+
+def test_a_gateway_finds_a_big_peer_that_listens(tmp_path, own_app):
+    """Which connects to nobody, whoever has the smaller author."""
+    identity_file(tmp_path, "identity", BIG_PEER)
+    settings = Settings(tmp_path, host=ADDRESS, http_port=0, sync_port=0)
+
+    async def main():
+        big, others = BigPeer(settings), [Peer(name) for name in "abc"]
+        for number, peer in enumerate(others):
+            peer.insert(10, first=10 * number)
+        count = "SELECT COUNT(*) AS n FROM readings"
+        async with running(big.run(), *[discovering(peer) for peer in others]):
+            await until(lambda: big.execute(count).items == [{"n": 30}], "the readings")
 
     asyncio.run(main())
 
