@@ -5,7 +5,9 @@ One HTTP connection, with bounds that uvicorn leaves open.
     at most HEAD_BYTES_MAX: ten thousand clients that send a byte a minute hold nothing.
  2. Who does not read its answer for SENT_WAIT_S is cut off.
  3. One address has at most CONNECTIONS_OF_ADDRESS_MAX connections, all together have
-    CONNECTION_COUNT_MAX; a proxy that is trusted stands for many, and may have all.
+    CONNECTION_COUNT_MAX; a proxy that is trusted stands for many, and may have all. Where all
+    are taken the one whose head has been awaited longest gives way: a client that means
+    well has sent its own by then.
  4. What is no HTTP at all is answered in JSON like every other mistake.
 
 The body's bounds are those who read it (requests.py, forms.py, blobs.py).
@@ -35,10 +37,13 @@ class Connection(HttpToolsProtocol):
         self._sent_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = True
+        self._awaited_s = 0.0  # since when
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_head()
+        if len(self.connections) > CONNECTION_COUNT_MAX:
+            self._make_room()
         if self._is_one_too_many():
             text = "there are too many connections; close some, or come back later"
             self._refuse(Refusal(503, "busy", text, retry_after_s=HEAD_WAIT_S))
@@ -96,10 +101,22 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
         self._is_in_head, self._head_bytes = True, 0
+        self._awaited_s = self.loop.time()
         self._head_timer = self.loop.call_later(HEAD_WAIT_S, self._give_up)
 
     def _give_up(self) -> None:
         self._refuse(Refusal(408, "request", f"no request came whole within {HEAD_WAIT_S} s"))
+
+    def _make_room(self) -> None:
+        waiting = [
+            one
+            for one in self.connections
+            if isinstance(one, Connection) and one._is_in_head and one is not self
+        ]
+        if waiting:
+            slowest = min(waiting, key=lambda one: one._awaited_s)
+            self.connections.discard(slowest)  # it counts no more, also before it has gone
+            slowest.transport.abort()
 
     def _is_one_too_many(self) -> bool:
         if len(self.connections) > CONNECTION_COUNT_MAX:

@@ -1,7 +1,7 @@
 """
 A person at the Big Peer's page, in a real browser: set up, make a key, leave; create an
-app, admit a device, see its reading come, revoke it, and see no more. The latter makes the
-pictures of README.md, docs/*.png.
+app, admit a device, see its reading come, look at its page, revoke it, and see no more; see
+how a webhook's deliveries go. They make the pictures of README.md, docs/*.png.
 
 `make test-browser` runs it, with Chromium from the system (BROWSER names another). The
 Big Peer is a process of its own: NiceGUI knows one event loop in each.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from consumers import Consumer
 
 BROWSER = os.environ.get("BROWSER", "")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +31,8 @@ from edge_peer import SmallPeer
 peer = SmallPeer.open("edge.json")
 peer.execute("INSERT INTO readings DOCUMENTS (:r)", {"r": json.loads(sys.argv[1])})
 """
+DESK = {"width": 1180, "height": 900}
+PHONE = {"width": 390, "height": 800}
 PASSWORD = "brick sofa tundra nine"
 
 pytestmark = pytest.mark.skipif(not BROWSER, reason="`make test-browser` runs it")
@@ -172,8 +175,14 @@ class Device:
             self._process = None
 
 
+def choose(page, label, value):
+    """Choose from one of the live page's lists."""
+    page.get_by_label(label).click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
 def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_path):
-    page.set_viewport_size({"width": 1180, "height": 900})
+    page.set_viewport_size(DESK)
     page.goto(f"{big.url}/?key={big.key}")
     page.get_by_role("link", name="Apps").click()
     page.get_by_label("Name").fill("greenhouse")
@@ -194,7 +203,12 @@ def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_pa
     try:
         page.get_by_role("link", name="Live").click()
         readings = [
-            {"sensor": "attic", "ts": 1_795_000_000 + 60 * minute, "temp": 20 + minute % 5}
+            {
+                "sensor": "attic",
+                "ts": 1_795_000_000 + 60 * minute,
+                "temp": 20 + minute % 5,
+                "air": {"hum": 40 + minute},
+            }
             for minute in range(12)
         ]
         device.write(readings)
@@ -202,6 +216,8 @@ def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_pa
         page.wait_for_selector(".table .name:has-text('attic')")
         page.wait_for_timeout(1_500)  # the map settles, for the picture
         page.screenshot(path=DOCS / "portal.png", full_page=True)
+        choose(page, "Field", "air.hum")  # any numeric field, also one in a map
+        page.wait_for_selector("text=air.hum")
 
         page.get_by_role("link", name="Data").click()
         page.get_by_label("A statement").fill("SELECT ts, temp FROM readings ORDER BY ts")
@@ -209,6 +225,16 @@ def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_pa
         page.wait_for_selector("#line polyline")
         assert "12 found" in page.inner_text("#result")
         page.screenshot(path=DOCS / "portal-data.png", full_page=True)
+
+        page.get_by_role("link", name="Devices").click()
+        page.get_by_role("link", name="attic").click()
+        assert page.get_by_text("CPython").is_visible()
+        assert page.get_by_role("heading", name="attic linked now").is_visible()
+        assert page.get_by_role("cell", name="lan", exact=True).first.is_visible()
+        page.screenshot(path=DOCS / "portal-device.png", full_page=True)
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        page.set_viewport_size(DESK)
 
         page.get_by_role("link", name="Devices").click()
         page.get_by_role("button", name="Revoke attic").click()
@@ -225,9 +251,37 @@ def test_a_person_creates_an_app_and_sees_a_device_come_and_go(big, page, tmp_pa
         device.stop()
 
 
-@pytest.mark.parametrize("path", ["", "devices", "data", "webhooks", "keys", "apps"])
+def test_a_person_sees_how_deliveries_go_and_replays_them(big, page, tmp_path):
+    consumer = Consumer()
+    consumer.answer = lambda body: 410 if body["change"]["newValue"]["temp"] > 30 else 200
+    page.set_viewport_size(DESK)
+    page.goto(f"{big.url}/?key={big.key}")
+    page.get_by_role("link", name="Webhooks").click()
+    page.get_by_label("Name").fill("shop")
+    page.get_by_label("URL").fill(consumer.url)
+    page.get_by_role("button", name="Create it").click()
+    assert page.inner_text("#secret").startswith("whsec_")
+    big.execute("INSERT INTO readings DOCUMENTS (:r)", r={"sensor": "attic", "temp": 21.5})
+    consumer.until(lambda c: len(c.told) == 1)
+    big.execute("INSERT INTO readings DOCUMENTS (:r)", r={"sensor": "attic", "temp": 31})
+    consumer.until(lambda c: len(c.asked) == 2)
+    page.get_by_role("link", name="Webhooks").click()
+    page.get_by_text("The last deliveries").click()
+    assert page.get_by_role("cell", name="told").is_visible()
+    assert page.get_by_text("rests: it wants no more").is_visible()
+    page.screenshot(path=DOCS / "portal-webhooks.png", full_page=True)
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    consumer.answer = lambda body: 200
+    page.get_by_role("button", name="Replay shop").click()
+    consumer.until(lambda c: {one["change"]["newValue"]["temp"] for one in c.told} == {21.5, 31})
+    consumer.stop()
+
+
+@pytest.mark.parametrize("path", ["", "devices", "updates", "data", "webhooks", "keys", "apps"])
 def test_a_page_fits_a_phone(big, page, path):
-    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_viewport_size(PHONE)
     page.goto(f"{big.url}/?key={big.key}")
     big.execute("INSERT INTO readings DOCUMENTS (:r)", r={"sensor": "attic", "temp": 21.5})
     page.goto(f"{big.url}/{path}")
