@@ -203,6 +203,7 @@ class Checks:
         dumps = {node.index: node.dump() for node in world.honest}
         ends = [end for node in world.honest for end in node.links.pumps]
         is_calm = all([world.now_ms - end.opened_ms > CALM_MS for end in ends])
+        is_calm = is_calm and self._has_both_ends()
         for node in world.honest:
             self._counted(node, dumps[node.index])
             self._gone_untold(node, dumps[node.index])
@@ -223,6 +224,14 @@ class Checks:
                         "%s believes that %d of its writes did not arrive"
                         % (node.name, node.store.unsynced_count()),
                     )
+
+    def _has_both_ends(self):
+        """Return whether no peer still waits for one that has given their link up."""
+        nodes = {node.store.author: node for node in self.world.honest}
+        pairs = set()
+        for author in nodes:
+            pairs.update([(author, end.session.neighbour) for end in nodes[author].links.pumps])
+        return all([(other, one) in pairs for one, other in pairs if other in nodes])
 
     def _mesh(self, node):
         """What it has heard of links are links, and it sees all that it could hear of."""

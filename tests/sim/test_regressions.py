@@ -8,7 +8,8 @@ test. Every plan holds, and fails where the mechanism that answers it is taken o
     F2, F3, F6, F14 to F16     a mechanism answers them; no plan here notices its removal yet
     F18, F19, F21, F24, F25    fragments; here a part of a document is asked about, not hidden,
                                and the Big Peer's answer is all that counts
-    F8                         restamping
+    F8                         stamps are not rewritten: who has seen one writes above it
+                               (tests/core/test_store.py)
     F11                        deletes (world "deletes"); F12: counters, without eviction of them
     F13, F17                   proxying
     F20, F22, F23              how messages are built leaves no room for them: D goes ahead of
