@@ -27,6 +27,13 @@ class Client:
         items: list[Any] = self._answer(request)["items"]
         return items
 
+    def call(self, method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
+        """Ask something of /api/v4 in JSON; return the answer. Raises ApiError."""
+        body = None if fields is None else json.dumps(fields).encode()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        url = f"{self.url}/api/v4{path}"
+        return self._answer(urllib.request.Request(url, body, headers, method=method))
+
     def _answer(self, request: urllib.request.Request) -> Any:
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:

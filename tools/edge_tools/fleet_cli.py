@@ -115,6 +115,12 @@ def provision(
     force: Annotated[
         bool, typer.Option("--force", help="Make keys anew, and revoke those of before.")
     ] = False,
+    through: Annotated[
+        str, typer.Option(metavar="URL", help="The Big Peer that has the app, in place of --app.")
+    ] = "",
+    key: Annotated[
+        str, typer.Option(envvar="EDGE_PEER_KEY", help="Of its API; better in EDGE_PEER_KEY.")
+    ] = "",
 ) -> None:
     """
     Make a device: its identity, and the bundle that `edge-peer flash` writes to a board.
@@ -123,6 +129,9 @@ def provision(
     say: name, board, role, permissions, days, serial, lan, mqtt, ble, wifi, application,
     blocks, code.
     All lines are checked first. A device that was made before keeps its key.
+
+    With --through the app is one of a Big Peer, whose API admits the device, and the key
+    is made here all the same.
 
     For a RASPBERRY_PI the bundle has what its first boot takes (cloud-init on Trixie,
     firstrun.sh on Bookworm): --boot puts it onto the card.
@@ -145,7 +154,7 @@ def provision(
         if not name and sys.stdin.isatty():
             request = _asked(request)
         requests = [("", request)]
-    made = work.run(requests, app, out, force, wheel)
+    made = work.run(requests, work.app_of(app, through, key), out, force, wheel)
     if boot is not None:
         from edge_tools import pi
 

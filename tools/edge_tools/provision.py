@@ -25,12 +25,16 @@ from rich.progress import Progress
 
 from edge_peer.core.errors import ConfigError, EdgeError
 from edge_peer.host import permissions, private_file
-from edge_peer.host.authority import App
+from edge_peer.host.authority import App as LocalApp
 from edge_peer.security.certificate import EPOCH_S, ROLES
 from edge_peer.security.identity import Identity, from_text, to_text
 from edge_tools import authority, boards, bundle, fit, pi
+from edge_tools.api import Client
 from edge_tools.image import LOG_LABEL
 from edge_tools.request import Request
+from edge_tools.through import RemoteApp
+
+App = LocalApp | RemoteApp  # where the authority lies
 
 DEVICES_MAX = 10_000  # lines of a CSV
 LINUX = "linux"  # the port of boards that are computers
@@ -201,20 +205,27 @@ def _serial(where: str, board: boards.Board) -> dict[str, Any]:
     return link
 
 
+def app_of(folder: Path | None, through: str, key: str) -> App:
+    """Return the app: at a Big Peer if there is a URL, else in a folder. Raises ConfigError."""
+    if not through:
+        return authority.unlocked(folder)
+    if not key:
+        raise ConfigError("--through needs an administrator's key: put it into EDGE_PEER_KEY")
+    passphrase = os.environ.get(authority.PASSPHRASE_VARIABLE)
+    return RemoteApp(Client(through.rstrip("/"), key), passphrase)
+
+
 def run(
-    requests: list[tuple[str, Request]],
-    app_folder: Path | None,
-    out: Path,
-    force: bool,
-    wheel: Path | None = None,
+    requests: list[tuple[str, Request]], app: App, out: Path, force: bool, wheel: Path | None = None
 ) -> list[Identity]:
     """Make all devices, with a progress bar for many; return their identities.
+
+    The app is closed at the end.
 
     Each has a label, such as the line it was in, for what is to be said of it. A key is kept
     in its file before it is in a bundle: what fails after that goes on with the same one.
     Raises ConfigError, DoesNotFit, OSError.
     """
-    app = authority.unlocked(app_folder)
     out.mkdir(parents=True, exist_ok=True)
     check_all(requests, app, out, force)
     made = []
