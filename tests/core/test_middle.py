@@ -115,9 +115,11 @@ def test_who_listens_on_a_wire_learns_nothing():
 
 
 def test_who_changes_a_frame_changes_no_document():
-    for medium in MEDIA:
+    for place in range(len(MEDIA)):
+        medium = MEDIA[place]
         frame_count = len(between(medium)[2].frames)
-        for number in range(min(frame_count, 9)):
+        # Every frame of the first two; of the others, which are like them, every second one.
+        for number in range(place & 1 if place > 1 else 0, min(frame_count, 9), 1 + (place > 1)):
             for change in CHANGES:
                 board, big, wire = between(medium, number, change)
                 name = medium.name, number, change.__name__
