@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_peer.bigpeer import backup, ingress, settings, slices, stores
+from edge_peer.bigpeer.collector import Collector
 from edge_peer.bigpeer.delivery import Deliverer
 from edge_peer.bigpeer.history import History
 from edge_peer.bigpeer.lease import Lease
@@ -83,6 +84,7 @@ class Tenant:
         has_authority = self.authority.exists()
         self._registrar = Registrar(self.authority, self.guard) if has_authority else None
         self.retention = Retention(self)
+        self.collector = Collector(self.store, system.wall_ms)
         self.signing = asyncio.Lock()  # with the authority's key (admission.py)
         self._committed = asyncio.Event()
         self.store.on_commit(lambda puts, gone: self._committed.set())
