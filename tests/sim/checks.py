@@ -68,6 +68,7 @@ class Watch:
     def __init__(self):
         self.held = {}  # key -> body
         self.deleted = {}  # keys of what it has seen deleted
+        self.sent_in = {}  # key -> the epoch of who sent it last
         self.origins = {}  # key -> (the author it came from last, our epoch then)
         self.evicted = {}  # every key that ever was -> (its checksum then, its origin)
 
@@ -171,15 +172,20 @@ class Checks:
     def _came(self, node, watch, key, body, sender):
         """A document that was not there before has come from a neighbour."""
         origin = (sender, node.store.epoch)  # another epoch: our knowledge went down
+        sender_epoch = self.world.epoch_of(sender)
         if watch.evicted.get(key) == (crc32(body), origin):
             fragments = node.store.fragments if node.store.has_fragments else None
             if fragments is not None and fragments.is_owed(key):
                 self.world.count("evicted, and fetched for another")
             elif self.world.is_relay(sender):  # that had to fetch it again itself, for others
                 self.world.count("evicted, and sent again by a relay")
+            elif watch.sent_in.get(key) != sender_epoch and not self._is_known(node, body):
+                # It rolled back before it had said DONE: it is read from `base` again.
+                self.world.count("evicted, and sent again after a restart")
             else:
                 self.world.fail("evict cost", "%s was sent %s again" % (node.name, key))
         watch.origins[key] = origin
+        watch.sent_in[key] = sender_epoch
         if node.role == "relay" or self.world.now_ms < self.world.grace_until.get(node.index, 0):
             return
         zone = self.world.zone_of(body)
@@ -187,6 +193,9 @@ class Checks:
             self.world.fail(
                 "selfish", "%s got %s of zone %d and wants %s" % (node.name, key, zone, node.wants)
             )
+
+    def _is_known(self, node, body):
+        return all([seq <= node.store.known(author) for _, author, seq in dots_of(body)])
 
     def _quota(self, node):
         status = node.store.log.status()

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from edge_peer.core import document as documents
 from edge_peer.core.store import store as stores
+from edge_peer.core.store.departure import Departure
 from edge_peer.core.store.knowledge import Knowledge
 from edge_peer.core.sync import sync as syncs
 from edge_peer.core.sync.messages import WANTS_ALL
@@ -132,6 +134,29 @@ def _what_is_lacking_is_passed_over() -> list[Patch]:
     return [(Held, "has", has)]
 
 
+def _a_delete_goes_before_the_big_peer_has_it() -> list[Patch]:
+    may_go = Departure.may_go
+
+    def let_go(self: Any, collection: str, id: str, document: Any, may_lose: bool) -> bool:
+        if documents.is_deleted(document):
+            self.note(collection, document)
+            return True
+        return bool(may_go(self, collection, id, document, may_lose))
+
+    return [(Departure, "may_go", let_go)]
+
+
+def _a_counter_goes_on_where_it_was_evicted() -> list[Patch]:
+    return [(Departure, "take", _take_without_floor)]
+
+
+def _take_without_floor(self: Any) -> Any:
+    evicted = self._evicted
+    self.lost_count += self._losing_count
+    self.forget()
+    return evicted
+
+
 MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f01": _relay_evicts_what_is_not_durable,
     "f02": _knowledge_suppresses_nothing,
@@ -142,6 +167,8 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f07": _a_wiped_peer_is_the_same_author,
     "f09": _a_wider_scope_keeps_its_knowledge,
     "f10": _what_moves_out_is_not_told,
+    "f11": _a_delete_goes_before_the_big_peer_has_it,
+    "f12": _a_counter_goes_on_where_it_was_evicted,
     "f16": _a_rollback_is_no_new_epoch,
     "failover": _a_spare_link_goes_on_where_it_was,
     "heard": _who_tells_of_a_field_has_the_whole_write,

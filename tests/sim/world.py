@@ -221,6 +221,10 @@ class World:
         index = self._index_of(author)
         return index >= 0 and self.nodes[index].role == "relay"
 
+    def epoch_of(self, author):
+        index = self._index_of(author)
+        return self.nodes[index].store.epoch if index >= 0 else 0
+
     def _index_of(self, author):
         for node in self.nodes:
             if author and node.is_up() and node.store.author == author:
