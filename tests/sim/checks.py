@@ -278,7 +278,7 @@ class Checks:
             fields = shown.get(key, {})
             if fields and not oracle.may_exist(key):
                 self.world.fail("zombie", "the Big Peer shows %s" % (key,))
-            elif not fields and not oracle.may_be_gone(key):
+            elif not fields and not oracle.may_be_gone(key) and not oracle.may_be_empty(key):
                 self.world.fail("lost", "the Big Peer has no %s" % (key,))
             for field in sorted(oracle.keys[key]) if fields else ():
                 if field == LIFE:

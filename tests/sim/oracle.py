@@ -200,6 +200,11 @@ class Oracle:
         alive = [self.writes[one] for one in self.alive(key)]
         return any([one.life == DELETES or not one.is_certain(LIFE) for one in alive])
 
+    def may_be_empty(self, key):
+        """Return whether all fields of a document may have been removed."""
+        fields = [field for field in self.keys[key] if field != LIFE]
+        return all([self.allowed(key, field)[1] for field in fields])
+
     def sums(self, key):
         """Return (least, most) that the document's counter may show, or None: it may be anything.
 
