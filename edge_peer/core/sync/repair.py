@@ -18,6 +18,7 @@ takes back what its sender has asked, and what follows is asked again.
 
 from binascii import crc32
 
+from edge_peer.core import document as documents
 from edge_peer.core.errors import FormatError, RemoteProtocolError
 from edge_peer.core.ids import COLLECTION_BYTES_MAX, ID_BYTES_MAX
 from edge_peer.core.limits import HIDDEN
@@ -66,7 +67,12 @@ def put_message(message: "Fetch | Fetched") -> bytes:
 
 
 def _check(body: "bytes | None") -> int:
-    return 0 if body is None else crc32(body) & 0xFFFFFFFF
+    """Of a document without its seal, which relays have and the Big Peer does not."""
+    if body is None:
+        return 0
+    document = documents.decode(body)
+    document.pop(documents.SEAL, None)
+    return crc32(documents.encode(document)) & 0xFFFFFFFF
 
 
 class Repair:
@@ -97,8 +103,9 @@ class Repair:
             room -= len(key[0].encode()) + len(key[1].encode()) + _KEY_BYTES
             if len(asked) == FETCH_COUNT_MAX or room < 0:
                 break
-            if (key, _check(body)) not in asked:
-                asked.append((key, _check(body)))
+            check = _check(body)
+            if (key, check) not in asked:
+                asked.append((key, check))
         self._asked = [key for key, _ in asked]
         return put_message(Fetch(asked)) if asked else b""
 
