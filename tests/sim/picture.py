@@ -2,7 +2,8 @@
 Draw what happened in a world: one HTML file that needs nothing else (CPython only).
 
 Peers are lanes over virtual time, links are rows beneath, with what went over them; what
-one points at explains itself. The document that a failure names is picked out.
+one points at explains itself. Who failed is marked where and when it was found, the
+document that the failure names is picked out, and its story is told line by line.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from sim.world import World
 
 TEMPLATE = Path(__file__).with_name("picture.html")
 BIN_COUNT = 240  # of the bytes on a link, over the whole time
-MESSAGES = {1: "KNOW, HELLO", 2: "HELLO", 3: "DURABLE", 4: "DELTA", 5: "DONE"}
+MESSAGES = {1: "KNOW, HELLO", 2: "HELLO", 3: "DURABLE", 4: "DELTA", 5: "DONE", 15: "HELLO"}
+MESSAGES |= {17: "PRESENCE", 18: "MOVED"}
 FRAMES = {1: "opening", 2: "opening", 4: "ACK", 5: "CLOSE"}
 WIRE_FAULTS = {"cut": "cut", "noise": "noise", "deafen": "deaf in one direction"}
 Row = tuple[Any, ...]
@@ -38,8 +40,8 @@ def _data(world: World, recording: list[Row]) -> dict[str, Any]:
     plan = world.plan
     end_ms = max(world.now_ms, 1)
     keys = sorted({_label(row[3]) for row in by_kind["write"]})
-    failures = [(world.now_ms, name, text) for name, text in world.failures]
-    suspects = [key for key in keys if any(_tuple(key) in text for _, _, text in failures[:1])]
+    failures = [(world.now_ms, name, text, _who(world, text)) for name, text in world.failures]
+    suspects = [key for key in keys if any(_tuple(key) in text for _, _, text, _ in failures[:1])]
     operations = [row[2] for row in by_kind["operation"]]
     return {
         "title": f"world {plan.get('world', 'of its own')}, seed {plan['seed']}: "
@@ -69,10 +71,19 @@ def _data(world: World, recording: list[Row]) -> dict[str, Any]:
             and operation[1] not in ("write", "update", "delete", "add", "unset")
         ],
         "failures": failures,
+        "refusals": sorted(world.refusals.items()),
         "keys": keys,
         "suspect": suspects[0] if suspects else "",
         "table": _table(world, by_kind),
     }
+
+
+def _who(world: World, text: str) -> int:
+    """Return whom a failure is about, -1 if it names nobody."""
+    text = text.split(": ", 1)[1].replace("the Big Peer", world.big.name if world.big else "")
+    names = [node.name for node in world.nodes]
+    found = [word for word in text.replace(":", " ").split() if word in names]
+    return names.index(found[0]) if found else -1
 
 
 def _label(key: Any) -> str:
@@ -113,7 +124,8 @@ def _wires(
 
 def _table(world: World, by_kind: dict[str, list[Row]]) -> list[list[Any]]:
     """Return a row for each direction of each link: bytes by kind of message."""
-    columns = ["DELTA", "KNOW, HELLO", "HELLO", "DURABLE", "DONE", "ACK", "opening", "CLOSE"]
+    columns = ["DELTA", "MOVED", "KNOW, HELLO", "HELLO", "DURABLE", "DONE", "PRESENCE", "other"]
+    columns += ["ACK", "opening", "CLOSE"]
     counts: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for _, _, wire, side, kind, size in by_kind["message"]:
         counts[wire, side][MESSAGES.get(kind, "other")] += size

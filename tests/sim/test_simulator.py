@@ -1,9 +1,12 @@
 """The simulator itself: what is broken on purpose is found, shrunk, and found again."""
 
 import json
+from pathlib import Path
 
 from edge_peer.core.store.store import Store
+from sim.mutations import without
 from sim.oracle import Oracle
+from sim.picture import draw
 from sim.plans import big, board, wire
 from sim.run import dump
 from sim.shrink import shrink
@@ -86,3 +89,13 @@ def test_the_oracle_believes_clocks_that_are_right():
     oracle.wrote(1, 0, "p", KEY, ["a"], {}, True)
     oracle.wrote(2, 10_000, "q", KEY, ["a"], {}, True)
     assert oracle.allowed(KEY, "a") == ([2], False)
+
+
+def test_the_picture_marks_who_failed_and_picks_out_the_document():
+    plan = json.loads((Path(__file__).with_name("regressions") / "f11.json").read_text())
+    with without("f11"):
+        world, text = draw(plan)
+    name, what = world.failures[0]
+    assert json.dumps([world.now_ms, name, what, world.big.index]) in text
+    assert '"suspect": "things/k0"' in text
+    assert '"suspect": ""' in draw(plan)[1]
