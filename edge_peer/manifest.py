@@ -17,6 +17,8 @@ for name in ("serial", "ble", "lan", "mqtt"):
         board.append(name + ".py")
 if options.serial:
     board.append("serial_lines.py")
+if options.lan:
+    board.append("lan_meeting.py")
 if options.ble:
     board.append("ble_central.py")
 package("edge_peer/board", files=board, base_path="..")

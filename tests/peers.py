@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -112,6 +113,11 @@ class Mosquitto:
     def stop(self):
         self._process.terminate()
         self._process.wait(DEADLINE_S)
+
+    def cpu_s(self):
+        """Return what it has taken of processors so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def settings(self):
         return {"kind": "mqtt", "host": "127.0.0.1", "port": self.port}

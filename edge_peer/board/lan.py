@@ -3,6 +3,7 @@ TCP as a link of a board on Wi-Fi or Ethernet: to a Big Peer, a gateway, any pee
 
     {"kind": "lan", "host": "192.0.2.7", "port": 7700}
     {"kind": "lan"}          whoever of our app answers on this network (transport/mdns.py)
+    {"kind": "lan", "listen": true}          and is found by others (lan_meeting.py)
     {"kind": "lan", "ask": "192.0.2.7"}      that address is asked, where multicast is not passed on
 
 It needs a network, which flash/running.py joins (wifi.json); until then this link tries
@@ -40,6 +41,17 @@ MEDIUM = _Medium("lan", 1, 523, 1024, 10_000, 20)
 
 def label(settings: "dict[str, Any]") -> str:
     return "tcp %s:%s" % (settings.get("host", "*"), settings.get("port", PORT))
+
+
+def finds(settings: "dict[str, Any]") -> bool:
+    """Return whether `keep` finds the neighbours, or `connect` has one."""
+    return bool(settings.get("listen"))
+
+
+async def keep(settings: "dict[str, Any]", links: "Any", system: "Any") -> None:
+    from edge_peer.board import lan_meeting
+
+    await lan_meeting.keep(settings, links, system)
 
 
 async def connect(settings: "dict[str, Any]", local: "Local") -> "tuple[Medium, StreamChannel]":

@@ -24,8 +24,9 @@ _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 _IN = 1
 _ANSWER = 0x8400  # a response, authoritative
 
-# author: hexadecimal; addresses: text, IPv4 as 1.2.3.4, IPv6 as eight groups
-Place = namedtuple("Place", ("author", "addresses", "port"))
+# author: hexadecimal; addresses: text, IPv4 as 1.2.3.4, IPv6 as eight groups; waits: for others
+# to connect, whatever their authors
+Place = namedtuple("Place", ("author", "addresses", "port", "waits"))
 
 
 class _Malformed(Exception):
@@ -71,12 +72,13 @@ def found(packet: bytes, app: bytes) -> "list[Place]":
     for name, kind, _, address in records:
         if kind in (_A, _AAAA) and address:
             hosts.setdefault(name, []).append(address)
-    of_us = [name for name, kind, data, _ in records if kind == _TXT and ours in _texts(data)]
+    texts = {name: _texts(data) for name, kind, data, _ in records if kind == _TXT}
     places = []
     for name, kind, data, target in records:
-        if kind == _SRV and name in of_us and target in hosts:
+        if kind == _SRV and ours in texts.get(name, ()) and target in hosts:
             author = name[: name.index(".")]
-            places.append(Place(author, hosts[target], int.from_bytes(data[4:6], "big")))
+            port = int.from_bytes(data[4:6], "big")
+            places.append(Place(author, hosts[target], port, b"waits=1" in texts[name]))
     return places
 
 

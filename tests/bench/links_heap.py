@@ -27,6 +27,7 @@ KINDS = {
     "ble": ["edge_peer.board.ble"],
     "ble_central": ["edge_peer.board.ble", "edge_peer.board.ble_central"],
     "lan": ["edge_peer.board.lan"],
+    "lan_meeting": ["edge_peer.board.lan_meeting", "edge_peer.transport.mdns"],
     "mqtt": ["edge_peer.board.mqtt"],
     "serial": ["edge_peer.board.serial"],
     "bus": ["edge_peer.board.serial_lines", "edge_peer.transport.bus_pump"],

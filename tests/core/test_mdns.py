@@ -5,7 +5,7 @@ from helpers import Random
 from edge_peer.transport import mdns
 from edge_peer.transport.mdns import Place
 
-PLACE = Place("0123456789abcdef", ["192.0.2.7"], 7700)
+PLACE = Place("0123456789abcdef", ["192.0.2.7"], 7700, False)
 APP = b"\x01\x02\x03"
 
 

@@ -12,11 +12,12 @@ from edge_peer.core.errors import ConfigError
 from edge_peer.host import system
 from edge_peer.host.discovery import Discovery
 from edge_peer.security.certificate import BIG_PEER
-from rigs.boards import SENSOR, Boards
+from rigs.boards import READER, SENSOR, Boards
 
 # All test runs on this computer hear each other: each has an address, and an app, of its own.
 RUN = os.getpid().to_bytes(3, "big")
 ADDRESS = f"127.{RUN[0]}.{RUN[1]}.{max(1, RUN[2])}"
+MEETING_HEAP_BYTES = 64 << 10  # of 64-bit objects: both halves of sync, mDNS and a listener
 HERE = {"kind": "lan", "port": 0, "interface": ADDRESS}
 
 
@@ -55,6 +56,26 @@ def test_a_board_finds_a_gateway(gateway, tmp_path):
             boards.start("sensor", SENSOR % 30, {"kind": "lan", "ask": ADDRESS})
             async with running(discovering(gateway)):
                 await until(lambda: len(gateway.numbers()) == 30, "the readings")
+        finally:
+            boards.stop()
+
+    asyncio.run(main())
+
+
+def test_boards_meet_without_a_host(tmp_path):
+    """In a multicast group of this test run, each at an address of its own."""
+    group = f"239.{RUN[0]}.{RUN[1]}.{RUN[2]}"
+
+    async def main():
+        boards = Boards(tmp_path)
+        try:
+            for number, (name, application) in enumerate(
+                {"one": SENSOR % 5, "two": READER}.items()
+            ):
+                address = f"127.{RUN[1]}.{RUN[2]}.{number + 1}"
+                link = {"kind": "lan", "listen": True, "address": address, "ask": group}
+                boards.start(name, application, link, extra_heap_bytes=MEETING_HEAP_BYTES)
+            await boards.says(boards.all[1], "readings 5")
         finally:
             boards.stop()
 
