@@ -265,6 +265,8 @@ def test_a_person_sees_how_deliveries_go_and_replays_them(big, page, tmp_path):
     consumer.until(lambda c: len(c.told) == 1)
     big.execute("INSERT INTO readings DOCUMENTS (:r)", r={"sensor": "attic", "temp": 31})
     consumer.until(lambda c: len(c.asked) == 2)
+    while not big.ask("GET", f"/apps/{big.app_id}/webhooks").json()["webhooks"][0]["paused"]:
+        pass
     page.get_by_role("link", name="Webhooks").click()
     page.get_by_text("The last deliveries").click()
     assert page.get_by_role("cell", name="told").is_visible()

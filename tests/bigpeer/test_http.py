@@ -16,7 +16,7 @@ FIELDS = [
     "warnings",
     "totalWarningsCount",
 ]
-_OF_WEBHOOK = ("/{id}/replay", "/{id}/dead")
+_OF_WEBHOOK = ("/{id}/replay", "/{id}/dead", "/{id}/dead/replay", "/{id}/deliveries")
 ROWS = [{"_id": f"r{i}", "sensor": "ab"[i % 2], "temp": 20 + i} for i in range(6)]
 
 
@@ -109,8 +109,11 @@ def test_the_description_names_the_path_and_nothing_from_elsewhere(server):
         "store/export",
         "apps",
         "backup",
+        "apps/{appID}",
         "apps/{appID}/certificates",
         "apps/{appID}/devices",
+        "apps/{appID}/devices/{id}",
+        "apps/{appID}/presence",
         "apps/{appID}/devices/{name}/renew",
         "apps/{appID}/devices/{name}/revoke",
         "apps/{appID}/retention",
