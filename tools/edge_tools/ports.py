@@ -10,7 +10,7 @@ import string
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from serial.tools import list_ports
 
@@ -28,10 +28,13 @@ class Port(NamedTuple):
     description: str
 
 
-def connected(board: Board | None = None) -> list[Port]:
-    """Return the ports that may be a board's, of this kind if one is given."""
+def connected(board: Board | None = None, listed: Iterable[Any] | None = None) -> list[Port]:
+    """Return the ports that may be a board's, of this kind if one is given.
+
+    listed: those of this computer, as pyserial lists them, if not given.
+    """
     found = []
-    for one in list_ports.comports():
+    for one in list_ports.comports() if listed is None else listed:
         if one.vid is None or one.pid is None:
             continue
         usb = f"{one.vid:04x}:{one.pid:04x}"
@@ -40,10 +43,10 @@ def connected(board: Board | None = None) -> list[Port]:
     return sorted(found)
 
 
-def the_one(board: Board) -> str:
+def the_one(board: Board, listed: Iterable[Any] | None = None) -> str:
     """Return the port of the only board of this kind; raise ConfigError if there is another
     number of them."""
-    found = connected(board)
+    found = connected(board, listed)
     if len(found) == 1:
         return found[0].path
     if not found:
