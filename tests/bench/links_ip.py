@@ -1,6 +1,7 @@
 """TCP and MQTT on this computer; MQTT beside paho with a reading in JSON for each message."""
 
 import asyncio
+import functools
 import json
 import os
 import threading
@@ -39,6 +40,8 @@ async def measure(folder):
             "mqtt_documents_per_message": round(COUNT / messages),
             "mqtt_times_paho": round(theirs_s / ours_s, 1),
             "mqtt_times_paho_cpu": round(theirs_cpu_s / ours_cpu_s, 1),
+            "lan_first_document_ms": await first_over_lan_ms(folder),
+            "mqtt_first_document_ms": await first_over_mqtt_ms(broker, folder),
             "failover_documents_twice": await twice_after_failover(broker, readings, folder),
         }
     finally:
@@ -98,7 +101,7 @@ def filled(readings, folder):
 
 async def linked(board, module, settings):
     medium, channel = await module.connect(settings, board.links.local)
-    await board.links.run(medium, channel)
+    await board.links.run(medium, channel, hint=1)
 
 
 async def mqtt_s(broker, readings, folder):
@@ -132,6 +135,44 @@ async def lan_s(readings, folder):
         await until(lambda: board.store.unsynced_count() == 0, "everything durable")
     server.close()
     return time.monotonic() - begun_s
+
+
+async def first_document_ms(board, big, link):
+    """From the first byte of a link that comes back to the document it was made for.
+
+    link() -> one link of the board's, until it is cancelled.
+    """
+    async with running(link()):
+        await until(lambda: board.store.unsynced_count() == 0, "the first link")
+    await until(lambda: not board.links.pumps and not big.links.pumps, "its end")
+    board.insert(1, first=1)
+    begun_s = time.monotonic()
+    async with running(link()):
+        while len(big.numbers()) < 2:
+            await asyncio.sleep(0.001)
+        return round(1000 * (time.monotonic() - begun_s))
+
+
+def first_pair(folder):
+    board, big = on_disk("board", folder), on_disk("big", folder, WANTS_ALL)
+    board.insert(1)
+    return board, big
+
+
+async def first_over_lan_ms(folder):
+    board, big = first_pair(folder)
+    server = await listen(lambda: [big.links], "127.0.0.1", 0)
+    settings = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+    took_ms = await first_document_ms(board, big, lambda: linked(board, lan, settings))
+    server.close()
+    return took_ms
+
+
+async def first_over_mqtt_ms(broker, folder):
+    board, big = first_pair(folder)
+    async with running(MqttIngress(big.links, broker.settings()).run()):
+        link = functools.partial(linked, board, mqtt, broker.settings())
+        return await first_document_ms(board, big, link)
 
 
 async def twice_after_failover(broker, readings, folder):

@@ -1,14 +1,17 @@
 """A serial line of 115,200 baud in virtual time (sync_serial.py), and a shared one of ptys."""
 
+import asyncio
 import os
 import time
 
+from links_ip import first_document_ms, linked
 from peers import Peer, running, until
 from rigs.serial_bus import SerialBus
 from sync_serial import Line
 
 from edge_peer.core.sync.messages import RELAYS, WANTS_ALL, WANTS_UNDURABLE
 from edge_peer.host import serial, system
+from edge_tools.cable import Cable
 
 BYTES_PER_S = 11_520  # 115,200 baud, a start and a stop bit each
 COUNT, SIZE = 600, 200
@@ -24,8 +27,24 @@ async def measure(folder):
     return {
         "serial_goodput_percent": round(100 * COUNT * SIZE / took_s / BYTES_PER_S),
         "serial_documents_per_s": round(COUNT / took_s),
+        "serial_first_document_ms": await first_over_serial_ms(),
         "bus_goodput_percent": await bus_goodput_percent(),
     }
+
+
+async def first_over_serial_ms():
+    """Over a pair of ptys, which carry bytes as fast as they come."""
+    cable, board, big = Cable(), Peer("board"), Peer("big peer", WANTS_ALL)
+    board.insert(1)
+
+    async def both():
+        links = [linked(board, serial, {"port": cable.paths[0]})]
+        links.append(linked(big, serial, {"port": cable.paths[1]}))
+        await asyncio.gather(*links)
+
+    took_ms = await first_document_ms(board, big, both)
+    cable.close()
+    return took_ms
 
 
 async def bus_goodput_percent():
