@@ -8,10 +8,13 @@ call fails at once, so nothing in the event loop waits for a server that is away
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any, TypeVar
 
 import psycopg
@@ -24,7 +27,8 @@ Made = TypeVar("Made")
 
 CONNECT_S = 3
 RETRY_S = 0.5  # between two tries
-STATEMENT_MS = 30_000
+STATEMENT_MS = 8_000
+SILENCE_S = 10  # a server that says nothing for so long, though it has us connected, is none
 LOCK_MS = 5_000  # for the turn of another worker, which takes milliseconds
 IDLE_MS = 5_000  # what holds the turn and has stopped loses it
 _OPTIONS: dict[str, Any] = {
@@ -49,6 +53,9 @@ class Database:
         self._next: Connection | None = None  # made in the thread
         self._seeking: threading.Thread | None = None
         self._closed = threading.Event()
+        self._silence_s: float = SILENCE_S
+        self._asked_s: float | None = None  # since when we wait for an answer
+        threading.Thread(target=self._cut_silent, daemon=True).start()
         self.on_here: Callable[[], None] | None = None  # called in the thread, after a loss
         self.work(lambda db: None, self._connect)
 
@@ -100,12 +107,35 @@ class Database:
             if self._db is None:
                 self._take(connect)
             assert self._db is not None
+            self._asked_s = time.monotonic()
             return work(self._db)
         except UnicodeEncodeError:
             raise
         except psycopg.Error as error:
             self._look_if_lost()
             raise StorageError(f"PostgreSQL: {_sentence(error)}") from error
+        finally:
+            self._asked_s = None
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Let statements of this transaction take as long as they want."""
+        self.run("SET LOCAL statement_timeout = 0")
+        silence_s, self._silence_s = self._silence_s, inf
+        try:
+            yield
+        finally:
+            self._silence_s = silence_s
+
+    def _cut_silent(self) -> None:
+        while not self._closed.wait(1):
+            asked_s, db = self._asked_s, self._db
+            if asked_s is None or db is None or time.monotonic() < asked_s + self._silence_s:
+                continue
+            with suppress(psycopg.Error, OSError):
+                copy = os.dup(db.fileno())
+                with socket.socket(fileno=copy) as wire:
+                    wire.shutdown(socket.SHUT_RDWR)
 
     def _take(self, connect: Callable[[], Connection] | None) -> None:
         db, self._next = self._next, None

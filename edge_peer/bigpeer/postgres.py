@@ -335,7 +335,7 @@ class PostgresLog(LimitedLog):
         self, name: str, collection: str, paths: list[str], if_not_exists: bool = False
     ) -> None:
         """Make an index over fields, or nothing of it; writers wait. See host/storage.py."""
-        with self.turn() as feed:
+        with self.turn() as feed, self.base.patient():
             if self._indexes.create(name, collection, paths, if_not_exists):
                 feed["catalog"] += 1
         self._renew_indexes()

@@ -13,6 +13,8 @@ from statements import run, scripts
 
 from edge_peer.bigpeer import backup
 from edge_peer.bigpeer import database as databases
+from edge_peer.bigpeer.distribute import distribute
+from edge_peer.bigpeer.postgres_tables import SHARD_COUNT
 from edge_peer.bigpeer.stores import open_log
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.query.execute import Executor
@@ -141,3 +143,14 @@ def test_a_database_that_was_put_back_makes_another_author(start, tmp_path, data
     again = start(tmp_path, store=database.url)
     assert again.big.store.author != author
     assert again.execute("SELECT n FROM r")["items"] == [{"n": 1}]
+
+
+def test_without_citus_distribute_says_that_all_stays_on_one_node(start, tmp_path, database):
+    server = start(tmp_path, store=database.url)
+    server.execute("INSERT INTO r DOCUMENTS (:rows)", rows=[{"n": n} for n in range(200)])
+    assert "one node" in distribute(database.url)
+    schema = f"edge_{server.big.app_id}"
+    shards = database.ask(f"SELECT count(DISTINCT shard) FROM {schema}.doc")
+    assert 50 < shards <= SHARD_COUNT
+    with pytest.raises(ConfigError):
+        distribute("postgresql://[")

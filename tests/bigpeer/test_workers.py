@@ -42,7 +42,7 @@ class Worker(Peer):
         )
         self.executor = Executor(self.store, codec)
         self.local = Local(keyring, BIG, self.store, self.executor.matcher, system.entropy)
-        self.wanted = ()
+        self.wanted, self.covers_them = (), False
 
 
 @pytest.fixture(scope="module")

@@ -237,6 +237,22 @@ def move_documents(
     backups.move(data, store)
 
 
+@app.command("distribute")
+def distribute_documents(
+    store: Annotated[str, typer.Argument(envvar="EDGE_PEER_STORE", help="postgresql://…")],
+) -> None:
+    """
+    Spread the documents of all apps over the servers of a Citus cluster; again for new apps.
+
+    On plain PostgreSQL the same tables stay on one node, and it says so.
+
+    Example: `edge-peer big distribute postgresql://coordinator/edge`
+    """
+    from edge_peer.bigpeer.distribute import distribute
+
+    typer.echo(distribute(store))
+
+
 @app.command("restore")
 def restore_backup(
     backup: Annotated[Path, typer.Argument(help="A folder that `backup` has made.")],
