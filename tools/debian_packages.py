@@ -1,5 +1,5 @@
 """
-MicroPython, mosquitto and what looks at systemd units, from Debian trixie, in a private folder.
+MicroPython, mosquitto, and what looks at units and user-data, from Debian trixie, unpacked here.
 
 Works as any user on Debian 12 and 13 and leaves the system alone: apt-get runs
 with lists, caches and package database of its own and only downloads, dpkg-deb
@@ -27,7 +27,7 @@ WORK = ROOT / ".cache/apt"  # removed at the end
 
 SUITE = "trixie"
 
-PACKAGES = ["micropython", "mosquitto", "systemd"]
+PACKAGES = ["micropython", "mosquitto", "systemd", "cloud-init"]
 # Program: where its package puts it, arguments that prove that it starts, what it then says.
 PROGRAMS = {
     "micropython": ("usr/bin/micropython", ["-c", "print('micropython', 1 + 1)"], "micropython 2"),

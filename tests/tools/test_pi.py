@@ -106,6 +106,26 @@ def test_what_the_imager_has_written_stays_and_ours_is_run_once(folder, tmp_path
     assert (boot / "meta-data").read_text() == "instance-id: imager\n"
 
 
+@pytest.mark.slow
+def test_cloud_init_takes_the_user_data(tmp_path):
+    path = tmp_path / "user-data"
+    path.write_text(pi.with_run("#cloud-config\nhostname: porch\nruncmd:\n- [a]\n"))
+    code, said = cloud_init("schema", "--config-file", path)
+    assert code == 0 and "Valid schema" in said, said
+    path.write_text("#cloud-config\nruncmd: 3\n")
+    assert cloud_init("schema", "--config-file", path)[0] != 0
+
+
+def cloud_init(*arguments):
+    """Run Debian's, by its own Python."""
+    usr = ROOT / ".cache/debian/usr"
+    [loader] = usr.glob("lib/*-linux-gnu*/ld-linux*.so.*")
+    [python] = usr.glob("bin/python3.??")
+    places = [f"PYTHONHOME={usr}", f"PYTHONPATH={usr}/lib/python3/dist-packages"]
+    program = [loader, "--library-path", loader.parent, python, "-m", "cloudinit.cmd.main"]
+    return run("env", *places, *program, *arguments)
+
+
 @pytest.mark.parametrize(
     "text", ["#cloud-config\nruncmd: [[a]]\n", "#cloud-config\nruncmd:\n", "#!/bin/sh\necho\n"]
 )
