@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres bench-links bench-big test-api
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres test-cluster bench-links bench-big test-api
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -104,6 +104,10 @@ test-postgres: setup ## Run the Big Peer on PostgreSQL, that of this system (Deb
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "apt-get install postgresql"; exit 1; }
 	POSTGRES=1 $(VENV)/pytest tests/bigpeer/test_postgres*.py tests/bigpeer/test_workers.py \
 	    tests/bigpeer/test_batches.py $(PYTEST_ARGS)
+
+test-cluster: setup ## Lose a leader, a worker and a frozen node (minutes; Debian: postgresql, patroni, etcd-server)
+	@which patroni etcd >/dev/null || { echo "apt-get install postgresql patroni etcd-server"; exit 1; }
+	CLUSTER=1 $(VENV)/pytest -s tests/bigpeer/cluster $(PYTEST_ARGS)
 
 test-api: setup ## Send the HTTP API what its description allows, and does not (minutes; schemathesis)
 	@test -x .cache/schemathesis/bin/st || $(PYTHON) -m venv .cache/schemathesis
