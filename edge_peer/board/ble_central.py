@@ -64,7 +64,8 @@ class Central:
             session = await ble.run(radio, self._links, self._system, name, False)
         sync = None if session is None else session.sync
         was_useful = sync is not None and sync.sent_count() + sync.received_count() > 0
-        self._turns.end(name, sync is not None, was_useful, self._system.now_ms())
+        who = b"" if session is None or sync is None else session.neighbour
+        self._turns.end(name, sync is not None, was_useful, self._system.now_ms(), who)
 
     def scan(self, duration_ms: int) -> None:
         """Listen for so long, if nobody does; 0: stop."""

@@ -154,7 +154,8 @@ class Central:
             reason = str(error)
         sync = None if session is None else session.sync
         was_useful = sync is not None and sync.sent_count() + sync.received_count() > 0
-        self._turns.end(name, sync is not None, was_useful, self._system.now_ms())
+        who = b"" if session is None or sync is None else session.neighbour
+        self._turns.end(name, sync is not None, was_useful, self._system.now_ms(), who)
         if sync is None:
             self._system.log(f"ble {device.name or name}: {reason}")
 

@@ -13,7 +13,8 @@ neighbour cannot starve the others.
  5. Two that want to visit each other would both be deaf at once, again and again: waits are
     between half and all of what they may be, by chance, and news may wait `patience_ms`.
 
-A neighbour's name here is whatever its radio calls it; a name may change, and is then another.
+A neighbour's name here is whatever its radio calls it. A radio may change it (privacy): the turn
+under the new one says who it is, and the old one is forgotten.
 """
 
 TYPE_CHECKING = False
@@ -40,6 +41,7 @@ class _Neighbour:
         self.backoff_ms = BACKOFF_MS_MIN
         self.not_before_ms = 0
         self.has_turn = False
+        self.who = b""  # unknown yet
 
 
 class Turns:
@@ -75,9 +77,19 @@ class Turns:
             one.told_news, one.told_ours = one.news, ours
         return best
 
-    def end(self, name: object, was_good: bool, was_useful: bool, now_ms: int) -> None:
-        """The turn is over. was_good: the link was open; was_useful: something was said on it."""
+    def end(
+        self, name: object, was_good: bool, was_useful: bool, now_ms: int, who: bytes = b""
+    ) -> None:
+        """The turn is over. was_good: the link was open; was_useful: something was said on it.
+
+        who: the author at the other end, if it was.
+        """
         one = self._all[name]
+        if who:
+            one.who = who
+            for other in [other for other in self._all if self._all[other].who == who]:
+                if other != name and not self._all[other].has_turn:
+                    del self._all[other]
         one.has_turn = False
         one.last_ms = one.heard_ms = now_ms
         if not was_good:

@@ -113,3 +113,13 @@ def test_who_was_lost_together_does_not_come_back_together():
     waits = [about(1_000, Random(seed).bytes) for seed in range(50)]
     assert min(waits) > 500 and max(waits) <= 1_000
     assert len(set(waits)) > 25
+
+
+def test_a_neighbour_whose_radio_has_a_new_name_is_not_waited_for_under_the_old_one():
+    one = turns()
+    for name, now_ms in (("old", 0), ("new", 1_000)):
+        one.hear(name, 1, now_ms)
+        assert one.begin(0, now_ms) == name
+        one.end(name, True, True, now_ms + 100, b"author")
+    assert one.begin(1, 20_000) == "new"
+    assert one.begin(1, 20_000) is None
