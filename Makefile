@@ -7,7 +7,7 @@ VENV := .venv/bin
 MP_TEST_HEAP ?= 2m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
-.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres test-cluster bench-links bench-big test-api
+.PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync bench-mesh pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres test-cluster bench-links bench-big test-api
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -61,6 +61,9 @@ bench-flash: setup ## Count erases and bytes programmed on a model of flash, bes
 bench-sync: setup ## Compare what sync costs with the field (options in BENCH_ARGS)
 	$(if $(findstring --only-ours,$(BENCH_ARGS)),,$(VENV)/python tests/bench/comparators/install.py)
 	$(VENV)/python tests/bench/sync.py $(BENCH_ARGS)
+
+bench-mesh: setup ## Measure what sync costs in a redundant mesh, beside cursors alone (MESH_ARGS=--seeds 3)
+	$(VENV)/python tests/bench/mesh.py $(MESH_ARGS)
 
 bench-links: setup ## Measure what each kind of link carries, on its rig (a minute or two)
 	$(VENV)/python tests/bench/links.py
