@@ -33,27 +33,36 @@ from edge_peer.core.sync.messages import (
     ALL_DURABLE,
     DIGEST,
     DURABLE,
+    FOUND,
     HAVE,
     HOPS_MAX,
     KNOW,
+    MORE,
     OFFER,
     PIECES,
+    RECENT,
     RELAYS,
     WANT,
     WANTS_ALL,
     Again,
     Ask,
     Attached,
+    Compared,
     Decoder,
     Delta,
     Done,
     Durable,
     Encoder,
+    Fetch,
+    Fetched,
     Hello,
     Know,
+    Partly,
+    Recent,
     Same,
 )
 from edge_peer.core.sync.presence import Link, Presence, Telling, take_entries
+from edge_peer.core.sync.repair import put_message as put_repair
 from edge_peer.core.unpack import value_end
 from edge_peer.host import codec as host
 
@@ -629,9 +638,28 @@ def said(encoder, part):
         return put_message(content)
     if isinstance(content, Ask):
         return encoder.ask(content.authors)
+    if isinstance(content, Recent):
+        return encoder.recent(content.writes) or bytes([RECENT, 0])
+    if isinstance(content, Partly):
+        return encoder.partly(content)
+    if isinstance(content, (Fetch, Fetched)):
+        return put_repair(content)
+    if isinstance(content, Compared):
+        return put_compared(content)
     puts = [(record[0], record[1], content.cursor, b"") for record in content.records]
     bodies = [record[2] for record in content.records]
     return encoder.delta(content.previous, puts, bodies, 1 << 20)
+
+
+def put_compared(part):
+    out = bytearray([part.kind])
+    put_varint(out, part.number)
+    if part.kind not in (MORE, FOUND):
+        put_varint(out, len(part.items))
+    size = 3 if part.kind == FOUND else 8
+    for item in part.items or ():
+        out += item if isinstance(item, bytes) else item.to_bytes(size, "big")
+    return bytes(out)
 
 
 def told(part):

@@ -17,6 +17,8 @@ from binascii import crc32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge_peer.core.document import Document
     from edge_peer.core.store.store import Log
     from edge_peer.core.sync.messages import Hello
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     Cursor = tuple[int, int, int]
 
 AUTHORS_PER_GREETING = 16  # 4 neighbours on a board, each with up to 640 bytes of subscriptions
+AUTHORS_PER_RECENT = 2  # so many times fewer recent writes: 32 on a board, 3 kB
+RECENT_COUNT_MAX = 1_024
 AUTHORS_PER_CURSOR = 4  # so many times fewer cursors than authors: 16 on a board
 
 
@@ -52,6 +56,8 @@ class Knowledge:
         # Neighbours whose log we read without cursors as they know what we have, since the store
         # is open (core/sync/reconcile.py); and what was wanted when K was forgotten, None: all
         self.reconciled: set[bytes] = set()
+        self._recent: dict[tuple[bytes, int], int] = {}
+        self._recent_order: list[tuple[bytes, int]] = []
         self.wanted_before: Subscriptions | None = None
         self.epoch = 0
         self.own_seq = 0
@@ -166,6 +172,27 @@ class Knowledge:
                 sum = crc32(author + vector[author].to_bytes(8, "big"), sum)
         return sum & 0xFFFFFFFF
 
+    # Writes that are here, and that K does not claim as something before them may be missing
+
+    def note_recent(self, document: "Document") -> None:
+        """These cells are here now, since the store is open."""
+        dots: dict[tuple[bytes, int], list[str]] = {}
+        for path, cell in document.items():
+            if cell.seq > self.known(cell.author):
+                dots.setdefault((cell.author, cell.seq), []).append(path)
+        for dot, paths in dots.items():
+            if dot not in self._recent:
+                self._recent_order.append(dot)
+            self._recent[dot] = check_of(paths)
+        count_max = max(1, min(self.log.authors_max // AUTHORS_PER_RECENT, RECENT_COUNT_MAX))
+        while len(self._recent_order) > count_max:
+            del self._recent[self._recent_order.pop(0)]
+
+    def recent(self, authors: "Iterable[bytes]") -> "list[tuple[bytes, int, int]]":
+        """Return (author, seq, check) of recent writes of these that K does not claim."""
+        dots = [dot for dot in self._recent_order if dot[0] in authors]
+        return [dot + (self._recent[dot],) for dot in dots if dot[1] > self.known(dot[0])]
+
     def note_reconciled(self, neighbour: bytes) -> None:
         """Remember that a walk through its log that is cut off can begin with finding out, too."""
         if len(self.reconciled) >= max(1, self.log.authors_max // AUTHORS_PER_CURSOR):
@@ -188,6 +215,8 @@ class Knowledge:
         self.cursors = {}
         self._cursor_used = {}
         self.reconciled = set()
+        self._recent = {}
+        self._recent_order = []
         self.wanted_before = wanted_before
         self.epoch += 1
         self.save()
@@ -209,6 +238,11 @@ class Knowledge:
 
     def ask_again(self) -> None:
         raise NotImplementedError
+
+
+def check_of(paths: "list[str]") -> int:
+    """Return 16 bits of the paths of a write's cells, in any order."""
+    return crc32("\n".join(sorted(paths)).encode()) & 0xFFFF
 
 
 def rise(vector: "Vector", other: "Vector") -> bool:

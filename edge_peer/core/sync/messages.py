@@ -21,6 +21,7 @@ A link message is one or more of these, one behind the other (SPEC.md, "Sync"):
     MOVED   18 | as in DELTA     fields that took documents out of what the receiver wants
     PARTLY  21 | as the entries of DONE    K, but for what others had evicted before, up to there
     19, 20     whole documents again (core/sync/repair.py)
+    RECENT  27 | count | (author | seq | check u16)*        writes above K that are here, too
     24 to 26   who lacks what, without a cursor (core/sync/reconcile.py)
 
     vector   count | (author | seq)*
@@ -72,6 +73,7 @@ PARTLY = 21
 MORE = 24
 SYMBOLS = 25
 FOUND = 26
+RECENT = 27
 DEFLATED = 7  # whole messages, raw deflate: between hosts (host/deflate.py)
 
 # HELLO flags: what the receiver wants beside its subscriptions.
@@ -96,6 +98,8 @@ DIGEST_SIZE = 4
 CHECK_SIZE = 4
 SHAPE_SLOTS = 16
 VECTOR_PART_MAX = 64  # entries in one message; a longer vector takes several
+RECENT_PART_MAX = 48  # writes in one message; more are sent again
+CHECK_OF_SIZE = 2
 RECORD_COUNT_MAX = 1_024
 TOLD_BYTES_MAX = 1_010  # a revocation list, with its version; serial lines take 1,024 in all
 ROOM_FACTOR = 2  # documents in a DELTA: so many times the largest message of the link
@@ -106,6 +110,7 @@ HOPS_MAX = 6  # links that a subscription goes: bounds how long one in a loop li
 RECORD_OVERHEAD_MAX = 64 + COLLECTION_BYTES_MAX  # beside the document's own encoding and the id
 
 Know = namedtuple("Know", ("vector",))
+Recent = namedtuple("Recent", ("writes",))  # writes: [(author, seq, check of its paths)]
 # known: the receiver's K of the sender; digest: of all of K (Store.digest), 0 without DIGEST;
 # durable: its D of its own writes, 0 with ALL_DURABLE; subscriptions: ((statement, packed
 # arguments, relays that it has come through), …)
@@ -153,6 +158,7 @@ Told = namedtuple("Told", ("kind", "data"))  # what core/ leaves to security/gat
 if TYPE_CHECKING:
     Message = (
         Know
+        | Recent
         | Hello
         | Same
         | Again
@@ -220,6 +226,18 @@ class Encoder:
         for author in sorted(vector):
             self.put_author(out, author)
             put_varint(out, vector[author])
+        return bytes(out)
+
+    def recent(self, writes: "list[tuple[bytes, int, int]]") -> bytes:
+        """Of at most RECENT_PART_MAX writes; b"" of none."""
+        if not writes:
+            return b""
+        out = bytearray([RECENT])
+        put_varint(out, len(writes))
+        for author, seq, check in writes:
+            self.put_author(out, author)
+            put_varint(out, seq)
+            out += check.to_bytes(CHECK_OF_SIZE, "big")
         return bytes(out)
 
     def hello(self, hello: Hello) -> bytes:
@@ -332,6 +350,8 @@ class Decoder:
                 yield self._take_hello(reader)
             elif kind == KNOW:
                 yield Know(self._take_vector(reader))
+            elif kind == RECENT:
+                yield Recent(self._take_recent(reader))
             elif kind == ASK:
                 count = reader.count(VECTOR_PART_MAX)
                 yield Ask(tuple([self.authors[self.take_author(reader)] for _ in range(count)]))
@@ -392,6 +412,13 @@ class Decoder:
             slot = self.take_author(reader)
             vector[self.authors[slot]] = reader.varint()
         return vector
+
+    def _take_recent(self, reader: Reader) -> "list[tuple[bytes, int, int]]":
+        writes = []
+        for _ in range(reader.count(RECENT_PART_MAX)):
+            author, seq = self.authors[self.take_author(reader)], reader.varint()
+            writes.append((author, seq, int.from_bytes(reader.take(CHECK_OF_SIZE), "big")))
+        return writes
 
     def _take_hello(self, reader: Reader) -> Hello:
         flags = reader.count(_FLAGS)

@@ -69,6 +69,8 @@ class Receiver:
             self.expected = None
             return False
         self.received_count += len(records)
+        for _, _, document in records:
+            self._store.note_recent(document)
         self.expected = delta.cursor
         base = self._store.cursors.get(self._neighbour, (0, 0, 0))[1]
         self._store.set_cursor(self._neighbour, (self.expected, base, their_epoch))

@@ -10,6 +10,7 @@ from edge_peer.core import document as documents
 from edge_peer.core.document import CELL_COUNT_MAX, SEAL, SEPARATOR
 from edge_peer.core.ids import automatic_id
 from edge_peer.core.limits import PROOFS
+from edge_peer.core.store.knowledge import check_of
 from edge_peer.core.sync.messages import (
     ALL_DURABLE,
     DELTA,
@@ -99,6 +100,7 @@ class Sender:
         # (author, seq) -> the paths that came from it, ahead of our cursor. Of what has moved
         # out of what it wants it has a part of a write.
         self._heard: dict[tuple[bytes, int], set[str]] = {}
+        self._their_recent: dict[tuple[bytes, int], int] = {}  # write -> check, above its K
         self._heard_max = max(HEARD_COUNT_MIN, message_size_max // HEARD_BYTES)
         self._cursor = 0  # of our log, what it has been offered
         self._cursor_told = 0  # and how far it knows that
@@ -128,6 +130,7 @@ class Sender:
         filters: from core/query/select.py, where it is to hear what moves out of what it wants.
         """
         store = self._store
+        self._their_recent = {}
         if self._hello is not None and self._hello.epoch != hello.epoch:
             self._heard = {}  # it starts over, and may have let that go
         self._filters = filters or {}
@@ -186,6 +189,11 @@ class Sender:
             if author in self._asked:
                 self._asked.remove(author)
                 self._their_knowledge[author] = seq
+
+    def take_recent(self, writes: "list[tuple[bytes, int, int]]") -> None:
+        for author, seq, check in writes:
+            if len(self._their_recent) < self._heard_max:
+                self._their_recent[author, seq] = check
 
     def note_knowledge(self, entries: "list[tuple[bytes, int, int]]") -> None:
         """Take what a DONE says."""
@@ -513,9 +521,20 @@ class Sender:
         is_big = self.their_flags & WANTS_ALL
         cells = told if is_big else document
         lacks = {path: cell for path, cell in cells.items() if self._lacks(path, cell)}
+        if lacks and self._their_recent:
+            lacks = self._without_recent(lacks, document)
         if is_big or not lacks and not self._was_moved_in(put, document):
             return lacks
         return self._sealed(put, document)
+
+    def _without_recent(self, lacks: "Document", document: "Document") -> "Document":
+        """Return what is left without writes of which it has as much as there is here."""
+        paths: dict[tuple[bytes, int], list[str]] = {}
+        for path, cell in document.items():
+            if (cell.author, cell.seq) in self._their_recent:
+                paths.setdefault((cell.author, cell.seq), []).append(path)
+        has = [dot for dot in paths if check_of(paths[dot]) == self._their_recent[dot]]
+        return {path: cell for path, cell in lacks.items() if (cell.author, cell.seq) not in has}
 
     def _was_moved_in(self, put: "Put", document: "Document") -> bool:
         """Return whether the neighbour's last write made this what it wants: it may lack the rest.

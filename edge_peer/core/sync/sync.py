@@ -45,6 +45,7 @@ from edge_peer.core.sync.messages import (
     INFLATES,
     KNOW,
     LACKS_OWN,
+    RECENT_PART_MAX,
     RECONCILES,
     RELAYS,
     ROOM_FACTOR,
@@ -68,6 +69,7 @@ from edge_peer.core.sync.messages import (
     Moved,
     Partly,
     Present,
+    Recent,
     Same,
     Told,
 )
@@ -105,10 +107,12 @@ STARTED = "started"
 ACCEPTS = {
     WAITING: (Hello, Same, Again, Told),
     UNSURE: (Hello, Durable, Again, Present, Told),
-    STARTED: (Hello, Again, Ask, Know, Durable, Delta, Moved, Done, Attached, Compared)
+    STARTED: (Hello, Again, Ask, Know, Recent, Durable, Delta, Moved, Done, Attached, Compared)
     + (Present, Told, Fetch, Fetched, Partly),
 }
-PASSED_OVER = {UNSURE: (Ask, Know, Delta, Moved, Done, Attached, Compared, Fetch, Fetched, Partly)}
+PASSED_OVER = {
+    UNSURE: (Ask, Know, Recent, Delta, Moved, Done, Attached, Compared, Fetch, Fetched, Partly)
+}
 
 
 class Sync:
@@ -298,6 +302,7 @@ class Sync:
             return b""  # its HELLO comes, and ours can answer it in one frame with the ACK
         if self._hello_due_ms is not None and now_ms >= self._hello_due_ms:
             message = self._next_hello(now_ms)
+            message += self._encoder.recent(self._recent((self._neighbour,)))
             if self._finding is not None and not self._answer_count:
                 message += self._finding.next_message(size_max - len(message))
             return message
@@ -373,6 +378,7 @@ class Sync:
             message += self._encoder.vector(DURABLE, vector)
         elif self._asked:
             vector = {author: self._store.known(author) for author in self._asked}
+            message += self._encoder.recent(self._recent(self._asked))
             self._asked = ()
             message += self._encoder.vector(KNOW, vector)
         return message
@@ -712,6 +718,12 @@ class Sync:
             raise RemoteProtocolError("it asks who we are, and here nobody is anybody")
         yield from self.gate.receive(told)
 
+    def _recent(self, authors: "tuple[bytes, ...]") -> "list[tuple[bytes, int, int]]":
+        return self._store.recent(authors)[-RECENT_PART_MAX:]
+
+    def _handle_recent(self, recent: Recent, now_ms: int) -> None:
+        self._sender.take_recent(recent.writes)
+
     def _handle_know(self, know: Know, now_ms: int) -> None:
         self._sender.take_knowledge(know.vector)
 
@@ -749,6 +761,7 @@ def _passes_on(flags: int, subscriptions: "Subscriptions") -> bool:
 _HANDLERS: "dict[type, Callable[[Sync, Any, int], None]]" = {
     Attached: Sync._handle_attached,
     Know: Sync._handle_know,
+    Recent: Sync._handle_recent,
     Hello: Sync._handle_hello,
     Ask: Sync._handle_ask,
     Same: Sync._handle_same,
