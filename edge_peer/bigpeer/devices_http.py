@@ -24,6 +24,7 @@ them: what is not of its kind is null. The graph of `presence` is what relays te
 of their links (core/sync/presence.py): it is of now, and is gone with the links.
 """
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from edge_peer.bigpeer.keys_http import time_text
 from edge_peer.bigpeer.refusal import Refusal
 from edge_peer.core import document as documents
 from edge_peer.core.clock import unix_ms_of
+from edge_peer.core.errors import StorageError
 from edge_peer.core.query.view import view
 from edge_peer.host import codec, system
 from edge_peer.peer import INFO_COLLECTION
@@ -117,6 +119,8 @@ def device(big: "Tenant", id: str) -> dict[str, Any] | None:
 def log_of(big: "Tenant", device: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what happened to a device, the newest first."""
     lines = []
+    with suppress(StorageError):  # a full disk
+        big.sightings.look()  # what is of this moment, too
     try:
         events = big.sightings.events(bytes.fromhex(device["id"]))
     except ValueError:  # a document that is no device's
