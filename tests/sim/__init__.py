@@ -30,7 +30,8 @@ Worlds, by WORLD=, and what breaks in them (plans.py says what each allows):
     clocks   a board that is switched on with its clock a day back does not believe its own
              stamps, and gives one out again ("convergence", seed 183); a clock a year
              ahead wins every conflict (F8; only a world with clocks_right would say so)
-    repair   nothing; writes to documents that were evicted or are out of scope
+    repair   one world in sixty: writes to documents that were evicted or are out of scope; a
+             board lacks a field ("convergence", seed 4029; not understood yet)
     move     nothing
     hostile  nothing, for anybody but the hostile device that is linked to some
     full     all of these at once
