@@ -188,8 +188,10 @@ class Worker:
         self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
         until(self._answers, "a worker")
 
-    def die_after_the_next_commit(self):
+    def die_after_a_commit(self, commit):
+        """commit: makes it commit a document, whose acknowledgement does not come."""
         self._trigger.touch()
+        commit()
         self.process.wait(LIMIT_S)
         assert self.process.returncode == -signal.SIGKILL
 

@@ -186,7 +186,13 @@ def test_a_cluster_loses_its_leader_a_worker_and_a_frozen_node_and_nothing_else(
         blow("leader_killed_s", leader.kill)
         leader.start()
         until(cluster.is_whole, "the killed node to be a standby")
-        blow("worker_killed_s", workers[0].die_after_the_next_commit)
+        row = {"statement": f"INSERT INTO {COLLECTION} DOCUMENTS ({{'n': 1}})"}
+
+        def commit():
+            with suppress(httpx.HTTPError):
+                ask(workers[0].port, key, row)
+
+        blow("worker_killed_s", lambda: workers[0].die_after_a_commit(commit))
         workers[0].start()
         frozen = cluster.leader()
         blow("leader_frozen_s", lambda: frozen.send(signal.SIGSTOP))
