@@ -46,7 +46,6 @@ format: setup ## Rewrite the sources in the house format
 	$(VENV)/ruff format
 
 size: setup ## Count what a board carries, and what of it a sensor or a relay loads
-	$(VENV)/python -m edge_tools.size
 	PYTHONPATH=tests:tests/core $(VENV)/python tests/bench/roles.py
 
 bench: setup ## Run every benchmark and show one table (half an hour; PEERS=1 for more; BENCHES="store flash")

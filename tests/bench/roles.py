@@ -1,5 +1,5 @@
 """
-What of edge-peer a board loads by what it is: a part of `make size`.
+What edge-peer takes of a board, and what of it a board loads by what it is: `make size`.
 
 MicroPython as a process writes a reading, syncs it with a gateway over a serial line, whole
 handshake included, and says which modules it has then; a relay takes documents as well. What a
@@ -20,8 +20,6 @@ from virtual_pico.wired import Gateway
 from edge_peer.security import certificate
 from edge_peer.security.identity import to_text
 from edge_tools import fit, size
-from edge_tools.manifest import flashed_files, option_defaults
-from edge_tools.places import MANIFEST, ROOT
 
 APPLICATION = """
 import asyncio, sys
@@ -36,32 +34,32 @@ async def main(peer):
     print("@", *[name for name in sys.modules if name.startswith("edge_peer")])
 """
 WHAT = {
-    "a sensor over serial": (False, certificate.DEVICE),
-    "one that has settings": (True, certificate.DEVICE),
-    "a relay over serial": (True, certificate.RELAY),
+    "a sensor over serial": ("sensor", False, certificate.DEVICE),
+    "one that has settings": ("with_settings", True, certificate.DEVICE),
+    "a relay over serial": ("relay", True, certificate.RELAY),
 }
 
 
 def main():
-    every = flashed_files(MANIFEST, **dict.fromkeys(option_defaults(MANIFEST), True))
-    sizes = {name_of(path): size.measure(path) for path in every}
-    figures = {}
+    sizes, total = size.survey()
+    console, figures = Console(), size.summary(sizes, total)
+    console.print(size.table(sizes, total))
+    by_module = {name_of(path): one for path, one in sizes.items()}
     rows = Table("loaded by", "modules", "source lines", "code lines", ".mpy bytes")
-    for label, (hears, role) in WHAT.items():
-        loaded = [sizes[name] for name in modules(hears, role) if name in sizes]
+    for label, (figure, hears, role) in WHAT.items():
+        loaded = [by_module[name] for name in modules(hears, role) if name in by_module]
         total = size.Size(*map(sum, zip(*loaded, strict=True)))
         rows.add_row(label, str(len(loaded)), *map("{:,}".format, total))
-        figures[label] = total._asdict() | {"modules": len(loaded)}
-        if label == "a sensor over serial":
-            more = fit.mpy_bytes("ble")
-            figures["BLE beside it, more .mpy bytes"] = more
+        figures[figure + "_source_lines"] = size.against(size.SOURCE_LINES_MAX, total.source_lines)
+        figures[figure + "_mpy_bytes"] = size.against(size.MPY_BYTES_MAX, total.mpy_bytes)
+    more = fit.mpy_bytes("ble")
     rows.add_row("BLE beside it, computed", "", "", "", f"+{more:,}")
-    Console().print(rows)
-    print(json.dumps(figures))
+    console.print(rows)
+    print(json.dumps(figures | {"ble_more_mpy_bytes": {"ours": more}}))
 
 
 def name_of(path):
-    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    name = path.removesuffix(".py").replace("/", ".")
     return name.removesuffix(".__init__")
 
 

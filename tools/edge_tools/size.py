@@ -1,21 +1,18 @@
 """
-What the runtime costs a board: `make size`.
+What the runtime costs a board, for `make size` (tests/bench/roles.py).
 
 Counts every file that edge_peer/manifest.py can list, with all its options on, so
 the sums are the most that a board can carry. RAM after import is about twice the
-.mpy, 28 bytes per source line: that is where the goals come from. The last line
-printed is one JSON object, for machines to compare.
+.mpy, 28 bytes per source line: that is where the goals come from.
 """
 
 import ast
 import io
-import json
 import sys
 import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from edge_tools.manifest import flashed_files, option_defaults
@@ -45,15 +42,14 @@ class Size(NamedTuple):
     mpy_bytes: int
 
 
-def main() -> None:
+def survey() -> tuple[dict[str, Size], Size]:
+    """Return the size of each file, by its path, and of all together."""
     every_option = dict.fromkeys(option_defaults(MANIFEST), True)
     sizes = {
         path.relative_to(ROOT).as_posix(): measure(path)
         for path in flashed_files(MANIFEST, **every_option)
     }
-    total = Size(*map(sum, zip(*sizes.values(), strict=True)))
-    Console().print(table(sizes, total))
-    print(json.dumps(summary(sizes, total)))
+    return sizes, Size(*map(sum, zip(*sizes.values(), strict=True)))
 
 
 def measure(path: Path) -> Size:
@@ -104,7 +100,3 @@ def summary(sizes: dict[str, Size], total: Size) -> dict[str, object]:
 
 def against(maximum: int, ours: int) -> dict[str, object]:
     return {"ours": ours, "reference": None, "goal": f"<= {maximum}", "met": ours <= maximum}
-
-
-if __name__ == "__main__":
-    main()
