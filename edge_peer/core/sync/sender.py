@@ -15,6 +15,7 @@ from edge_peer.core.sync.messages import (
     ALL_DURABLE,
     DELTA,
     DIGEST,
+    DONE_ENTRY_BYTES_MAX,
     DURABLE,
     GAP,
     HOLDS_NOTHING,
@@ -26,6 +27,7 @@ from edge_peer.core.sync.messages import (
     RELAYS,
     ROOM_FACTOR,
     VECTOR_PART_MAX,
+    VECTOR_TOLD_MAX,
     WANTS_ALL,
     WANTS_UNDURABLE,
     Done,
@@ -242,7 +244,7 @@ class Sender:
         if not news:
             return b""
         self._durable_due_ms = now_ms + DURABLE_INTERVAL_MS
-        part = dict(sorted(news.items())[:VECTOR_PART_MAX])
+        part = dict(sorted(news.items())[:VECTOR_TOLD_MAX])
         if len(part) < len(news):
             self._durable_due_ms = now_ms
         self._durable_told.update(part)
@@ -327,7 +329,7 @@ class Sender:
         if self._heard:
             self._heard = {}
         if len(message) + size_max // 4 < size_max:
-            message += self._next_done()
+            message += self._next_done(size_max - len(message))
             if self._store.partly and len(message) + size_max // 4 < size_max:
                 message += self._next_partly()
         return message
@@ -615,12 +617,13 @@ class Sender:
             return True
         return self._matches is not None and self._matches(collection, id, document)
 
-    def _next_done(self) -> bytes:
+    def _next_done(self, size_max: int) -> bytes:
         store = self._store
+        count_max = min(VECTOR_PART_MAX, max(1, size_max // DONE_ENTRY_BYTES_MAX - 2))
         if self.skipped_count:
             return b""  # it would claim, and pass on, that nothing is missing
         news = ([] if self.their_flags & WANTS_ALL else self._own_news()) + (
-            self._knowledge_news() if self.teaches else []
+            self._knowledge_news(count_max) if self.teaches else []
         )
         if self._done_told == store.arrival and not news:
             return b""
@@ -660,8 +663,8 @@ class Sender:
             return []
         return [(store.author, store.own_seq, evicted)]
 
-    def _knowledge_news(self) -> "list[tuple[bytes, int, int]]":
-        """Return (author, K, E) of at most VECTOR_PART_MAX authors."""
+    def _knowledge_news(self, count_max: int) -> "list[tuple[bytes, int, int]]":
+        """Return (author, K, E) of at most so many authors."""
         store = self._store
         if self._told_count == store.learned_count:
             return []
@@ -671,9 +674,9 @@ class Sender:
             if self._told.get(author, 0) < seq
             and (author != self._neighbour or self.their_flags & LACKS_OWN)
         ]
-        if len(news) <= VECTOR_PART_MAX:
+        if len(news) <= count_max:
             self._told_count = store.learned_count
-        return news[:VECTOR_PART_MAX]
+        return news[:count_max]
 
 
 def _overlap(path: str, other: str) -> bool:

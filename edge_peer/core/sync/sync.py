@@ -50,7 +50,7 @@ from edge_peer.core.sync.messages import (
     RELAYS,
     ROOM_FACTOR,
     SYMBOLS,
-    VECTOR_PART_MAX,
+    VECTOR_TOLD_MAX,
     WANTS_ALL,
     WANTS_UNDURABLE,
     Again,
@@ -310,7 +310,10 @@ class Sync:
             return b""
         if self._receiver is not None:
             self._receiver.learn_refused()
-        message = self._next_answers() + self._sender.next_durable(now_ms)
+        message = self._next_answers()
+        if len(message) > size_max // 4:
+            return message
+        message += self._sender.next_durable(now_ms)
         if self._store.has_fragments and self._sender.is_apart():
             message += self._repairs().next_answer(size_max - len(message))
         if size_max - len(message) < size_max // 2:
@@ -369,17 +372,19 @@ class Sync:
         while self._answer_count:  # of all: what follows is for the last HELLO
             self._answer_count -= 1
             message += self._encoder.vector(DURABLE, {})
+        if len(message) > VECTOR_TOLD_MAX:
+            return message
         if self._undurable:
             part, self._undurable = (
-                self._undurable[:VECTOR_PART_MAX],
-                self._undurable[VECTOR_PART_MAX:],
+                self._undurable[:VECTOR_TOLD_MAX],
+                self._undurable[VECTOR_TOLD_MAX:],
             )
             vector = {author: self._store.durable_seq(author) for author in part}
             message += self._encoder.vector(DURABLE, vector)
         elif self._asked:
-            vector = {author: self._store.known(author) for author in self._asked}
-            message += self._encoder.recent(self._recent(self._asked))
-            self._asked = ()
+            asked, self._asked = self._asked[:VECTOR_TOLD_MAX], self._asked[VECTOR_TOLD_MAX:]
+            vector = {author: self._store.known(author) for author in asked}
+            message += self._encoder.recent(self._recent(asked))
             message += self._encoder.vector(KNOW, vector)
         return message
 
