@@ -8,6 +8,8 @@ from peers import identity_file, running, until
 
 from edge_peer import ConfigError, QueryError, SmallPeer, StorageError
 from edge_peer.bigpeer.ingress import listen
+from edge_peer.guarding import open_guard
+from edge_peer.host import codec
 from edge_peer.security.certificate import DEVICE, RELAY
 from edge_tools.cable import Cable
 
@@ -134,6 +136,7 @@ def test_a_subscription_behind_a_relay_brings_what_it_matches_and_nothing_else(t
             changes = {"identity": identity_file(folder, name, role), "relay": role == RELAY}
             peers.append(SmallPeer.open(config(folder, links=own_links, **changes)))
         board, relay = peers
+        open_guard(big.links, codec)  # what goes through a relay is sealed
         big.insert(10)
         low = board.subscribe("SELECT * FROM readings WHERE n < 5")
         async with running(board.run(), relay.run()):
