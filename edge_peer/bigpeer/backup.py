@@ -6,7 +6,8 @@ A copy of a Big Peer while it runs: a folder that is a data folder again.
 Documents are copied in the order of their arrival, a few at a time, until nothing has
 come meanwhile; those that changed on the way came again, with a later arrival. The store's
 own entries are read in the same moment as the last of them, so what the copy says that it
-knows, it has. It is made under another name and then moved: a copy that is there is whole.
+knows, it has. What is in PostgreSQL comes into files, from which a Big Peer starts as well.
+It is made under another name and then moved: a copy that is there is whole.
 
 A copy that starts must not take up numbers that the original has given out since: RENEW,
 an empty file in it, makes its store another author before it is opened (tenant.py).
@@ -23,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_peer.bigpeer import settings, stores
+from edge_peer.bigpeer import settings, side_copy, stores
 from edge_peer.core.errors import ConfigError
 from edge_peer.core.limits import HIDDEN
 from edge_peer.core.store import state as states
@@ -34,11 +35,13 @@ from edge_peer.host.keys import read_secret
 from edge_peer.security import identity
 
 if TYPE_CHECKING:
+    from edge_peer.bigpeer.database import Database
     from edge_peer.bigpeer.tenant import Tenant
     from edge_peer.core.store.log import Put
 
 RENEW = "restored"  # the file that says so
 FOLDER = "backups"
+MOVED = ".moved"  # ends the names of files whose rows are in PostgreSQL now
 CHUNK_COUNT = 500  # documents read at once, some milliseconds, and one commit in the copy
 NAME_CHARS_MAX = 64
 
@@ -83,7 +86,7 @@ async def make(tenants: "list[Tenant]", data: Path, folder: Path) -> AsyncIterat
 
 
 def move(folder: Path, url: str) -> int:
-    """Take an app's documents from its file to PostgreSQL; return how many. The file stays.
+    """Take an app from its files to PostgreSQL; return how many documents. The files stay.
 
     Raises ConfigError and StorageError; nothing else may have the app open.
     """
@@ -95,11 +98,13 @@ def move(folder: Path, url: str) -> int:
         with closing(open_copy(place)) as target:
             if target.arrival_max:
                 raise ConfigError("there are documents of this app in PostgreSQL already")
+            side_copy.to_database(folder, target.base)
             for puts in copied(source, lambda: None):
                 target.commit(puts)
                 count += len(puts)
-    path = folder / settings.STORE_FILE
-    path.rename(path.with_name(path.name + ".moved"))
+    for name in (settings.STORE_FILE, *(name for _, name in side_copy.KINDS)):
+        if (folder / name).exists():
+            (folder / name).rename(folder / (name + MOVED))
     private_file.write(folder / settings.ELSEWHERE_FILE, settings.ELSEWHERE_TEXT)
     return count
 
@@ -136,6 +141,8 @@ async def _copy(tenant: "Tenant", target: Path, worker: ThreadPoolExecutor) -> A
         return await loop.run_in_executor(worker, function, *arguments)
 
     await work(_copy_files, tenant.folder, target)
+    if tenant.store.base is not None:
+        await work(_copy_tables, tenant.store.base, target)
     place = settings.storage_of({"path": str(target / settings.STORE_FILE)})
     log = await work(open_copy, place)
     try:
@@ -195,10 +202,18 @@ def _copy_files(source: Path, target: Path) -> None:
             os.close(os.open(copy, os.O_CREAT | os.O_EXCL, 0o600))
             with closing(sqlite3.connect(path)) as one, closing(sqlite3.connect(copy)) as other:
                 one.backup(other)
-        elif not path.name.endswith(("-wal", "-shm", ".part")):
+        elif not path.name.endswith(("-wal", "-shm", ".part", MOVED)):
             shutil.copy2(path, copy)
     if (source / settings.IDENTITY_FILE).exists():
         (target / RENEW).touch(mode=0o600)
+
+
+def _copy_tables(base: "Database", target: Path) -> None:
+    """On a connection of its own: that of the app is in another thread."""
+    from edge_peer.bigpeer import postgres
+
+    with closing(postgres.connected(base.url, base.schema)) as beside:
+        side_copy.to_files(beside, target)
 
 
 def _chunks(found: Iterator[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:

@@ -45,7 +45,7 @@ _AWAY = "PostgreSQL: no connection; it is tried again"
 class Database:
     def __init__(self, url: str, schema: str, prepare: Callable[[Connection], None]) -> None:
         """Connect now. prepare: is given each new connection. Raises ConfigError, StorageError."""
-        self._url = url
+        self.url = url  # which may hold a password
         self.schema = schema
         self._prepare = prepare
         self._db: Connection | None = None
@@ -179,7 +179,7 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            db: Connection = psycopg.connect(self._url, autocommit=True, **_OPTIONS)
+            db: Connection = psycopg.connect(self.url, autocommit=True, **_OPTIONS)
         except psycopg.ProgrammingError as error:  # of the URL, which may hold a password
             raise ConfigError("the URL of the PostgreSQL store cannot be read") from error
         try:

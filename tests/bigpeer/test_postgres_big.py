@@ -14,6 +14,7 @@ from statements import run, scripts
 from edge_peer.bigpeer import backup
 from edge_peer.bigpeer import database as databases
 from edge_peer.bigpeer.distribute import distribute
+from edge_peer.bigpeer.people import set_password
 from edge_peer.bigpeer.postgres_tables import SHARD_COUNT
 from edge_peer.bigpeer.stores import open_log
 from edge_peer.core.errors import ConfigError
@@ -113,11 +114,26 @@ def test_what_is_acknowledged_survives_crashes_of_the_database(
     assert len(found) == len(set(found))
 
 
-def test_documents_move_from_a_file_and_back_by_a_backup(start, tmp_path, database):
+def doors_of(server):
+    """Return the names of keys and of webhooks, and who has which password."""
+    big = server.big
+    kept = server.do(
+        lambda: (big.keys.all(), big.webhooks.all(), big.vault.rows("SELECT * FROM person"))
+    )
+    names = [[one.name for one in some] for some in kept[:2]]
+    return *names, [row[:2] for row in kept[2]]
+
+
+def test_an_app_moves_from_its_files_and_back_by_a_backup(start, tmp_path, database):
     server = start(tmp_path / "data")
     rows = [{"_id": str(n), "n": n} for n in range(1300)]
     for at in range(0, 1300, 500):
         server.execute("INSERT INTO r DOCUMENTS (:rows)", rows=rows[at : at + 500])
+    server.do(lambda: set_password(server.big.vault, "ada", "a hash", 1))
+    key = server.do(lambda: server.big.keys.create("program", None)[1])
+    hook = {"name": "all", "url": "http://127.0.0.1:1/", "filter": {"everything": True}}
+    path = f"/apps/{server.big.app_id}/webhooks"
+    assert server.ask("POST", path, json=hook).status_code in (200, 201)
     author = server.big.store.author
     server.stop()
     with pytest.raises(ConfigError, match="big move"):
@@ -126,12 +142,16 @@ def test_documents_move_from_a_file_and_back_by_a_backup(start, tmp_path, databa
     server = start(tmp_path / "data", store=database.url)
     assert server.big.store.author == author
     assert server.execute("SELECT * FROM r ORDER BY n")["items"] == rows
+    assert doors_of(server) == (["api-key", "program"], ["all"], [("ada", "a hash")])
     server.execute("DELETE FROM r WHERE n >= 1000")
+    server.do(lambda: server.big.keys.create("later", None))
     lines = server.ask("POST", "/backup", json={"name": "one"}).text.splitlines()
     assert "folder" in json.loads(lines[-1])
     server.stop()
     copy = start(tmp_path / "data/backups/one")
     assert copy.execute("SELECT * FROM r ORDER BY n")["items"] == rows[:1000]
+    assert doors_of(copy) == (["api-key", "program", "later"], ["all"], [("ada", "a hash")])
+    assert copy.ask("GET", path, key).status_code == 200
 
 
 def test_a_database_that_was_put_back_makes_another_author(start, tmp_path, database):

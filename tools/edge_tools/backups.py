@@ -30,7 +30,7 @@ def move(data: Path, url: str) -> None:
     """Raises ConfigError, StorageError and OSError."""
     for folder in [data, *apps.folders(data)]:
         count = backup.move(folder, url)
-        print(f"{folder}: {count} documents are in PostgreSQL; the file stays, as store.db.moved")
+        print(f"{folder}: {count} documents are in PostgreSQL; the files stay, as *.moved")
 
 
 async def _made(data: Path, name: str, url: str) -> str:

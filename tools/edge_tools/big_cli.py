@@ -228,7 +228,9 @@ def move_documents(
     data: Data = DATA,
 ) -> None:
     """
-    Take all documents from SQLite to PostgreSQL, once; the Big Peer must not run.
+    Take all apps from SQLite to PostgreSQL, once; the Big Peer must not run.
+
+    Keys, people and webhooks go, too; the files stay, with .moved behind their names.
 
     Example: `edge-peer big move postgresql://db1,db2/edge`
     """
