@@ -113,6 +113,10 @@ def _what_is_moved_in_is_not_completed() -> list[Patch]:
     return [(Sender, "_was_moved_in", lambda self, put, document: False)]
 
 
+def _who_asks_for_the_whole_has_not_said_its_part() -> list[Patch]:
+    return [(Sender, "lag", lambda self: 0)]
+
+
 def _a_spare_link_goes_on_where_it_was() -> list[Patch]:
     return [(Sync, "say_again", lambda self: None)]
 
@@ -172,6 +176,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "f16": _a_rollback_is_no_new_epoch,
     "failover": _a_spare_link_goes_on_where_it_was,
     "heard": _who_tells_of_a_field_has_the_whole_write,
+    "fetched_last": _who_asks_for_the_whole_has_not_said_its_part,
     "moved_in": _what_is_moved_in_is_not_completed,
     "own_evicted": _own_writes_are_fetched_again_once,
     "partly": _relays_say_nothing_of_what_they_almost_know,

@@ -82,6 +82,10 @@ def test_who_moves_a_document_into_its_scope_gets_the_rest_of_it():
     needs("moved_in")
 
 
+def test_who_asks_for_the_whole_of_a_document_has_said_its_part_before():
+    needs("fetched_last")
+
+
 def test_who_tells_of_a_part_of_a_write_is_sent_the_rest_of_it():
     needs("heard")
 

@@ -43,7 +43,8 @@ class Fragments:
         self.fetched: list[Key] = []  # for neighbours; each link owes at most one message of them
         self.overflowed = False  # some were forgotten: only to start over would bring them
         self._store = store
-        self._owed: dict[Key, int] = {}
+        self.owed_count = 0  # what neighbours have asked for, since the store is open
+        self._owed: dict[Key, tuple[int, int]] = {}  # how many wait, the number of the last
         self._is_saved = True
         reader = Reader(entry)
         while not reader.at_end():
@@ -69,8 +70,13 @@ class Fragments:
         except (StoreFull, StorageError):
             pass
 
-    def settle(self, keys: "list[Key]") -> None:
-        """All that there is of these is here; durable with the next `save`: nothing hangs on it."""
+    def settle(self, keys: "list[Key]", asked_at: "int | None" = None) -> None:
+        """All that there is of these is here; durable with the next `save`: nothing hangs on it.
+
+        asked_at: `owed_count` when that was asked; who has asked later still waits.
+        """
+        if asked_at is not None:
+            keys = [key for key in keys if self._owed.get(key, (0, 0))[1] <= asked_at]
         left = [key for key in self.keys if key not in keys]
         self._is_saved = self._is_saved and len(left) == len(self.keys)
         self.keys = left
@@ -81,13 +87,15 @@ class Fragments:
 
     def owe(self, key: "Key") -> None:
         """A neighbour waits for this; `settle` tells when the Big Peer has sent it."""
-        self._owed[key] = self._owed.get(key, 0) + 1
+        self.owed_count += 1
+        self._owed[key] = self._owed.get(key, (0, 0))[0] + 1, self.owed_count
         if not self._store.keeps_all and key not in self.fetched:
             self.fetched.append(key)
 
     def pay(self, key: "Key") -> None:
-        self._owed[key] -= 1
-        if not self._owed[key]:
+        count, number = self._owed[key]
+        self._owed[key] = count - 1, number
+        if count == 1:
             del self._owed[key]
             if key in self.fetched:
                 self.fetched.remove(key)  # nobody waits for it any more

@@ -11,6 +11,10 @@ else the neighbour that it has heard from last of what is durable, which comes f
 question does not spread over a mesh. Where relays ask each other, the one that hears of the Big
 Peer first answers the other.
 
+A FETCH goes behind all documents that are here: whether somebody wants the whole may hang on
+the part that it has. So what a neighbour asks after a relay has asked, and before that is
+answered, is asked again: the Big Peer may not have had its part.
+
 An answer is a DELTA that leaves the cursor where it is: the document as far as its receiver
 may have it and wants it, if its encoding is another than the one that was asked about. A HELLO
 takes back what its sender has asked, and what follows is asked again.
@@ -82,6 +86,7 @@ class Repair:
         self._neighbour = neighbour
         self._fragments: Fragments = store.fragments
         self._asked: list[Key] = []  # and not answered
+        self._asked_at = 0  # the number of what neighbours had asked for until then
         self._owed: list[tuple[Key, int]] = []  # what they have asked, and the check of theirs
 
     # As the one who lacks something
@@ -106,14 +111,14 @@ class Repair:
             check = _check(body)
             if (key, check) not in asked:
                 asked.append((key, check))
-        self._asked = [key for key, _ in asked]
+        self._asked, self._asked_at = [key for key, _ in asked], fragments.owed_count
         return put_message(Fetch(asked)) if asked else b""
 
     def take_fetched(self, fetched: Fetched) -> None:
         if fetched.count > len(self._asked):
             raise RemoteProtocolError("an answer to what was not asked")
         answered, self._asked = self._asked[: fetched.count], self._asked[fetched.count :]
-        self._fragments.settle(answered)
+        self._fragments.settle(answered, self._asked_at)
         if not self._asked:
             self._fragments.save()
         self._store.wake()

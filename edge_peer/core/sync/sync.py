@@ -323,7 +323,7 @@ class Sync:
                 message += side.next_message(size_max - len(message))
         self._sender.teaches = self._teaches()
         message += self._sender.next_documents(size_max - len(message), now_ms)
-        if not message and self._store.has_fragments:  # which have gone ahead
+        if not message and self._store.has_fragments:
             message = self._next_fetch(size_max)
         if not message and self._telling is not None and self.hears():
             message = self._telling.next_message(size_max, now_ms)
@@ -679,6 +679,8 @@ class Sync:
     def _next_fetch(self, size_max: int) -> bytes:
         if self._hello_due_ms is not None or self._unanswered_count:
             return b""  # it would take this back
+        if self._sender.lag() or not self._sender.is_apart():
+            return b""  # whether the whole is wanted may hang on what we have written to it
         return self._repairs().next_fetch(size_max)
 
     def _handle_fetch(self, fetch: Fetch, now_ms: int) -> None:
