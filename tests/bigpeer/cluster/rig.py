@@ -3,6 +3,9 @@ Three PostgreSQL nodes with Patroni, one etcd, a broker, and workers, all on thi
 
 What Debian's packages bring (etcd-server, patroni, postgresql) runs as a user of no rights,
 with a folder, a socket directory and ports of its own for each node. /dev/shm must be a tmpfs.
+
+Patroni asks etcd in its API v2: by v3, Patroni 3.0.2 named no synchronous standby any
+more once a frozen leader had come back ("Synchronous replication key updated by someone else").
 """
 
 import json
@@ -42,7 +45,8 @@ def until(condition, what, limit_s=LIMIT_S):
 
 
 class Cluster:
-    def __init__(self):
+    def __init__(self, logs):
+        self._logs = logs
         self.folder = Path(tempfile.mkdtemp(prefix="edge-cluster-", dir="/tmp"))
         owner = pwd.getpwnam(USER)
         self._user = {"user": owner.pw_uid, "group": owner.pw_gid} if os.geteuid() == 0 else {}
@@ -56,7 +60,8 @@ class Cluster:
             f"--advertise-client-urls=http://127.0.0.1:{etcd}",
             f"--listen-peer-urls=http://127.0.0.1:{peers}",
             f"--initial-advertise-peer-urls=http://127.0.0.1:{peers}",
-            f"--initial-cluster=default=http://127.0.0.1:{peers}", "--unsafe-no-fsync",
+            f"--initial-cluster=default=http://127.0.0.1:{peers}",
+            "--unsafe-no-fsync", "--enable-v2",
         )  # fmt: skip
         self.nodes = [Node(self, number, etcd) for number in range(NODE_COUNT)]
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
@@ -82,7 +87,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, *command):
-        log = open(self.folder / f"{Path(command[0]).name}.log", "a")
+        log = open(self._logs / f"{Path(command[0]).name}.log", "a")
         environment = {"PATH": f"{BIN[-1]}:/usr/bin:/bin", "ETCD_UNSUPPORTED_ARCH": "arm64"}
         process = subprocess.Popen(
             command, cwd=self.folder, env=environment, stdout=log, stderr=log, **self._user
@@ -109,7 +114,7 @@ class Node:
                         "listen": f"127.0.0.1:{self._rest}",
                         "connect_address": f"127.0.0.1:{self._rest}",
                     },
-                    "etcd3": {"host": f"127.0.0.1:{etcd}"},
+                    "etcd": {"host": f"127.0.0.1:{etcd}"},
                     "bootstrap": {
                         "dcs": {
                             "ttl": LEASE_S,
@@ -142,12 +147,17 @@ class Node:
         self._process = self._cluster._start("patroni", str(self._config))
 
     def role(self):
-        """Return what Patroni calls it: leader, sync_standby, replica, or "" while it is none."""
+        """Return what Patroni calls it: leader, sync_standby, replica, or "" while it is none.
+
+        A standby without a known lag has not found to its leader yet, though it runs.
+        """
         with suppress(OSError, ValueError):
             address = f"http://127.0.0.1:{self._rest}/cluster"
             with urllib.request.urlopen(address, timeout=1) as answer:
                 for member in json.load(answer)["members"]:
-                    if member["port"] == self.port and member["state"] in ("running", "streaming"):
+                    is_up = member["state"] in ("running", "streaming")
+                    is_up = is_up and member.get("lag", 0) != "unknown"
+                    if member["port"] == self.port and is_up:
                         return member["role"]
         return ""
 
