@@ -67,10 +67,11 @@ class Downstream:
         self._hear(neighbour, subscriptions)
         if not is_news:
             return False
-        raw = self._remembered()
-        while len(raw) > REMEMBERED_BYTES_MAX and len(self._asked) > 1:
-            self._drop_oldest()
-            raw = self._remembered()
+        # Only of the entry: who was heard first may be who has been here all the time.
+        numbers = sorted([asked.number for asked in self._asked.values()])
+        raw = self._remembered(numbers.pop(0))
+        while len(raw) > REMEMBERED_BYTES_MAX and numbers:
+            raw = self._remembered(numbers.pop(0))
         if len(raw) <= REMEMBERED_BYTES_MAX:
             self._store.keep_entry(_ENTRY_ID, raw)
         return True
@@ -129,8 +130,9 @@ class Downstream:
         asked = self._asked.get(neighbour)
         return asked.hops if asked is not None else {}
 
-    def _remembered(self) -> bytes:
-        entries = sorted([(asked.number, one) for one, asked in self._asked.items()])
+    def _remembered(self, first: int) -> bytes:
+        """Return an entry of those that were heard from this number on."""
+        entries = sorted([(a.number, one) for one, a in self._asked.items() if a.number >= first])
         return self._codec.pack([[one, self._requests_of(one)] for _, one in entries])
 
     def _requests_of(self, neighbour: bytes) -> "list[list[object]]":

@@ -102,6 +102,17 @@ def test_who_is_away_is_remembered_over_a_restart_and_not_for_ever():
     assert downstream.scope(()) == Downstream(store, codec).scope(()) == {B: 1}
 
 
+def test_who_has_been_here_all_the_time_is_not_forgotten_for_want_of_room_on_flash():
+    store = new_store()
+    downstream = Downstream(store, codec)
+    downstream.heard(ONE, (A + (0,),))
+    for n in range(8):
+        wanted = "SELECT * FROM settings WHERE site = '%s'" % ("x" * 400), b"\x80", 0
+        downstream.heard(b"other-%02d" % n, (wanted,))
+    assert A in downstream.scope(()) or downstream.covers(ONE, downstream.scope(()))
+    assert A not in Downstream(store, codec).scope(())
+
+
 def test_what_is_evicted_is_fetched_again_less_and_less_often():
     downstream = Downstream(new_store(), codec)
     times = [

@@ -98,7 +98,7 @@ def test_own_writes_that_were_evicted_come_back_when_more_is_wanted():
     needs("own_evicted")
 
 
-@pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "hello", "presence"])
+@pytest.mark.parametrize("name", ["replaced_relay", "busy_loop", "busy_relay", "hello", "presence"])
 def test_what_was_mended_stays_mended(name):
     assert outcome(name) == []
 
