@@ -4,7 +4,7 @@ SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv/bin
 # Room for all portable tests in one process; a board's own heap is a matter of the tests.
-MP_TEST_HEAP ?= 2m
+MP_TEST_HEAP ?= 4m
 MICROPYTHON := .cache/bin/micropython -X heapsize=$(MP_TEST_HEAP)
 
 .PHONY: help setup demo test test-fast test-board test-host test-cuts lint ruff format size bench bench-store bench-flash bench-sync bench-mesh pico-firmware firmware bench-pico bench-board bench-security test-pico hil bluez-vm test-bluez test-all test-browser sim clean test-postgres test-cluster bench-links bench-big test-api

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_peer.core import document as documents
 from edge_peer.core.errors import FormatError
-from edge_peer.core.store.store import Store
+from edge_peer.core.store.store import STATE_ID, Store
 from edge_peer.host import codec, storage
 from edge_peer.peer import INFO_COLLECTION
 
@@ -79,7 +79,7 @@ class _Entries:
         self._state = state
 
     def get(self, collection: str, id: str) -> bytes | None:
-        return self._state
+        return self._state if id == STATE_ID else None
 
     def since(self, arrival: int, limit: int) -> "list[Put]":
         return []
