@@ -92,7 +92,7 @@ bluez-vm: setup ## Unpack the virtual machine that has a real BlueZ (once, minut
 test-bluez: bluez-vm ## Sync over a real BlueZ and kernel, in the virtual machine (minutes)
 	PYTHONPATH=tools BLUEZ_VM=1 $(VENV)/pytest tests/rigs/vm $(PYTEST_ARGS)
 
-test-all: test test-pico test-bluez test-postgres test-api test-browser ## Run every test there is (many minutes; Debian: postgresql, chromium)
+test-all: test test-pico test-bluez test-postgres test-cluster test-api test-browser ## Run every test there is (many minutes; Debian: postgresql, patroni, etcd-server, chromium)
 
 hil: setup ## Try a board on the desk: BOARD=RPI_PICO PORT=its USB, UART=an adapter at its link, PEER=USB of another
 	HIL_BOARD=$(BOARD) HIL_PORT=$(PORT) HIL_UART=$(UART) HIL_PEER=$(PEER) HIL_CODE=$(CODE) \
