@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -154,14 +154,27 @@ def cluster(tmp_path):
     cluster.stop()
 
 
-def test_a_cluster_loses_its_leader_a_worker_and_a_frozen_node_and_nothing_else(cluster, tmp_path):
+@pytest.fixture
+def ends():
+    """What is to be ended, however the test does: an ExitStack."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_cluster_loses_its_leader_a_worker_and_a_frozen_node_and_nothing_else(
+    cluster, ends, tmp_path
+):
     broker = Mosquitto(tmp_path)
+    ends.callback(broker.stop)
     identity = identity_file(tmp_path, "big", certificates.BIG_PEER)
     workers = [
         Worker(tmp_path / name, cluster.url, broker.port, identity) for name in ("one", "two")
     ]
+    for worker in workers:
+        ends.callback(worker.stop)
     key = (tmp_path / "one/api-key").read_text().strip()
     consumer = Consumer()
+    ends.callback(consumer.shutdown)
     url = f"http://127.0.0.1:{consumer.server_port}/"
     hook = {"name": "all", "url": url, "filter": {"queriesByCollection": {COLLECTION: ["n = 1"]}}}
     answer = ask(workers[0].port, key, hook, f"apps/{APP.app_id.hex()}/webhooks")
@@ -227,8 +240,4 @@ def test_a_cluster_loses_its_leader_a_worker_and_a_frozen_node_and_nothing_else(
         "without_acknowledgements_s": gaps,
     }
     print("\n" + json.dumps(figures))
-    consumer.shutdown()
-    for one in workers:
-        one.stop()
-    broker.stop()
     assert [figures[name] for name in ("lost", "doubled", "untold")] == [0, 0, 0]
